@@ -1,0 +1,1 @@
+"""Matinee: deep-learning recommendation for people without deep pockets."""

@@ -1,0 +1,1 @@
+"""Answering from tensors alone: one numpy scorer per kind of model, bundles, rules, reasons."""

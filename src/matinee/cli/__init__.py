@@ -1,0 +1,1 @@
+"""The command line: arguments in, recipes called, words out."""

@@ -1,0 +1,1 @@
+"""Words that every layer shares. This package imports nothing else of matinee."""

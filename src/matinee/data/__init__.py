@@ -1,0 +1,1 @@
+"""From a raw log to arrays: formats, meaning, vocabularies, splits."""

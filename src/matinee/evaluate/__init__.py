@@ -1,0 +1,1 @@
+"""Judging anything that recommends; the judge does not know whom it judges."""

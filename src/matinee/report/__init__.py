@@ -1,0 +1,1 @@
+"""Tables, SVG charts and self-contained pages, shared by everything that reports."""

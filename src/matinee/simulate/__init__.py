@@ -1,0 +1,1 @@
+"""Made-up viewers of known taste, with a predictability dial."""

@@ -1,0 +1,1 @@
+"""Conformance suites that hold every keeper of a promise to it."""
