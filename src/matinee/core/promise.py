@@ -97,8 +97,8 @@ class Needs:
 class Recommender(Protocol):
     """Settings that can be fitted. `name` is its key in `matinee.recommenders.RECOMMENDERS`.
 
-    A keeper also has the class attributes `Config` (its frozen dataclass) and `space` (what a search may change:
-    setting -> `Choice` or `Span`), and a constructor that takes the config's fields as keywords. Its
+    A keeper also has the class attributes `Config` (its frozen dataclass) and `space` (what a search may
+    change: setting -> `Choice` or `Span`), and a constructor that takes the config's fields as keywords. Its
     `fit(log, *, seed=0)` returns a `matinee.answers.model.Model`.
     """
 

@@ -1,4 +1,4 @@
-"""Events as columns of codes, in the order of the file: what readers hand to meaning, and meaning to the index."""
+"""Events as columns of codes, in the file's order: readers hand them to meaning, and meaning to the index."""
 
 from __future__ import annotations
 
