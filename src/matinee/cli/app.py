@@ -1,0 +1,55 @@
+"""The table of commands, and the one place where an error becomes a sentence and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from matinee.cli import version
+from matinee.core.errors import MatineeError
+
+# Commands import what they need inside their functions, so that `matinee --help` answers at once.
+COMMANDS = {
+    "version": version.command,
+}
+
+app = typer.Typer(
+    name="matinee",
+    help="From a log of who watched what to an honest scoreboard and titled recommendations.",
+    epilog="Start with: matinee demo",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def main() -> None:
+    """Run the command line; exit status 0 done, 2 unusable input or call, 3 a gate refused, 1 any other."""
+    try:
+        app(prog_name="matinee")
+    except MatineeError as error:
+        _say(str(error))
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        _say("Stopped; what was finished is kept.")
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of a pipe went away (`matinee ... | head`): nothing is left to be told to anybody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except MemoryError:
+        _say("The machine has too little memory for this; `matinee check` says what a fit would need.")
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _say(f"{where}{error.strerror or error}.")
+        sys.exit(2 if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError)) else 1)
+
+
+def _say(sentence: str) -> None:
+    print(f"matinee: {sentence}", file=sys.stderr)

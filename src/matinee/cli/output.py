@@ -1,0 +1,101 @@
+"""Where words go: people read standard output, programs the JSON, progress bars are for terminals."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from matinee.core.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+JsonPath = Annotated[
+    str | None, typer.Option("--json", metavar="PATH", help="Write the result as JSON; - is standard output.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no words, only errors.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of everything random.")]
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share that is done, 0 to 1."""
+
+
+class Output:
+    """Where the words, the JSON and the progress of one command go.
+
+    Args:
+        json_path: where to write the machine-readable result; "-" is standard output, and every word goes
+            to standard error then; None: nowhere.
+        quiet: print no words and no progress.
+    """
+
+    def __init__(self, json_path: str | None, quiet: bool) -> None:
+        self._json_path, self._quiet = json_path, quiet
+        folder = Path(json_path).absolute().parent if json_path not in (None, "-") else None
+        # A path that cannot be written is said before the work, not after it.
+        if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
+            raise InputError(f"--json {json_path}: there is no writable folder {folder}; name another path.")
+
+    def console(self) -> Console:
+        """The console that people read."""
+        from rich.console import Console
+
+        stream = sys.stderr if self._json_path == "-" else sys.stdout
+        # Files and pipes get lines as long as they come: a wrapped table is of no use to `grep`.
+        width = None if stream.isatty() else 160
+        return Console(file=stream, quiet=self._quiet, width=width, highlight=False, markup=False)
+
+    def say(self, words: object = "") -> None:
+        """Print words, or anything that rich can render."""
+        self.console().print(words)
+
+    def result(self, value: Any) -> None:
+        """Write the machine-readable result; NaN and infinities become null."""
+        if self._json_path is None:
+            return
+        text = json.dumps(_plain(value), indent=1, ensure_ascii=False)
+        if self._json_path == "-":
+            sys.stdout.write(text + "\n")
+        else:
+            Path(self._json_path).write_text(text + "\n", encoding="utf-8")
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """A progress bar with an end time, on a terminal only; elsewhere the calls go nowhere."""
+        if self._quiet or not sys.stderr.isatty():
+            yield lambda _doing, _share: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=1.0)
+            yield lambda doing, share: bar.update(task, description=doing, completed=share)
+
+
+def _plain(value: Any) -> Any:
+    """The value with every number that JSON lacks replaced by null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if hasattr(value, "item") and not isinstance(value, (str, bytes)):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
