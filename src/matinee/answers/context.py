@@ -1,0 +1,26 @@
+"""What a scorer may need beside its part's tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from matinee.core.types import Float32, Histories, Ragged
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a scorer may need beside its part's tensors; a bundle carries it.
+
+    Attributes:
+        n_items: size of the catalogue.
+        popularity: float32, shape (items,): weighted events of each item in the fit's log.
+        histories: the histories that the model was fitted on, or None where the bundle has none.
+        friends: the fit's friends, or None.
+        repeats: whether the same item again is a fair answer.
+    """
+
+    n_items: int
+    popularity: Float32
+    histories: Histories | None = None
+    friends: Ragged | None = None
+    repeats: bool = False
