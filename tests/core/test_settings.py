@@ -1,0 +1,54 @@
+from dataclasses import dataclass
+
+import pytest
+
+from matinee.core.errors import SettingsError
+from matinee.core.settings import config_values, make_config, parse_pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    ridge: float = 1.0
+    decays: tuple[float, ...] = (0.5,)
+    top: int | None = None
+    centred: bool = False
+    norm: str = "l2"
+
+
+def test_words_become_the_types_of_the_fields():
+    words = {"ridge": "250", "decays": ".6,.95", "top": "10", "centred": "yes", "norm": "l1"}
+    made = make_config(Config, words, "ease")
+    assert made == Config(ridge=250.0, decays=(0.6, 0.95), top=10, centred=True, norm="l1")
+
+
+def test_none_and_a_single_value_of_a_tuple():
+    made = make_config(Config, {"top": "none", "decays": 0.7}, "ease")
+    assert made.top is None
+    assert made.decays == (0.7,)
+
+
+def test_an_unknown_key_names_the_nearest():
+    with pytest.raises(SettingsError, match="did you mean 'ridge'"):
+        make_config(Config, {"rigde": 1}, "ease")
+
+
+@pytest.mark.parametrize("bad", [{"ridge": "abc"}, {"top": "1.5"}, {"centred": "perhaps"}, {"ridge": [1]}])
+def test_a_value_that_does_not_fit_is_a_settings_error(bad):
+    with pytest.raises(SettingsError, match="ease"):
+        make_config(Config, bad, "ease")
+
+
+def test_pairs():
+    assert parse_pairs(["ridge=250", "norm = a=b"]) == {"ridge": "250", "norm": "a=b"}
+    with pytest.raises(SettingsError, match="key=value"):
+        parse_pairs(["ridge"])
+
+
+def test_config_values_are_plain_json():
+    assert config_values(Config()) == {
+        "ridge": 1.0,
+        "decays": [0.5],
+        "top": None,
+        "centred": False,
+        "norm": "l2",
+    }
