@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from matinee.answers.context import Context
+from matinee.answers.linear import LinearScorer
 from matinee.core.errors import unknown_name
 from matinee.core.promise import Part, Scorer
 
-
 __all__ = ["SCORERS", "Context", "make_scorer"]
 
-SCORERS: dict[str, Callable[[Part, Context], Scorer]] = {}
+SCORERS: dict[str, Callable[[Part, Context], Scorer]] = {
+    "linear": LinearScorer,
+}
 
 
 def make_scorer(part: Part, context: Context) -> Scorer:
