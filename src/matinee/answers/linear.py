@@ -1,0 +1,156 @@
+"""Linear models: an item's score is a sum over the events of a history, each weighted by how long ago it was.
+
+score(j) = bias[j] + sum over rates s and events e of weight_e * decays[s] ** back_e * W[s * items + item_e, j]
+
+where back_e counts the events after e. One scorer answers for transitions, ease, item_knn and graph_filter; they
+differ in where W comes from. W is the sum of whichever of these tensors the part has:
+
+- `weights`: dense, shape (rates x items, items);
+- `indptr`, `indices`, `data`: sparse rows (CSR), such as the largest weights of each item;
+- `left` (rates x items, rank) and `right` (rank, items): low rank.
+
+`bias`, shape (items,), is optional. Tensors are float32, or bf16 kept as its uint16 bit patterns. Settings
+read: `decays` (default one rate of 1: order does not matter), `windows` (events per rate; 0 for all).
+
+An asker's scores are added up event by event in the order of the history, so they are the same alone and in
+any company; through low-rank tensors to within rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matinee.answers.context import Context
+from matinee.answers.decay import decayed, known, recency
+from matinee.core.promise import Part
+from matinee.core.types import Askers, Bool, Float32, Histories, Int32
+
+_BLOCK_BYTES = 2**26
+
+
+class LinearScorer:
+    """Scores histories with the weights of one fitted part.
+
+    Args:
+        part: tensors and settings as the file's docstring names them.
+        context: the size of the catalogue, and the popularity that tells which items were ever seen.
+    """
+
+    def __init__(self, part: Part, context: Context) -> None:
+        self._n = context.n_items
+        self._decays = [float(decay) for decay in part.settings.get("decays", (1.0,))]
+        self._windows = [int(w) for w in part.settings.get("windows", (0,) * len(self._decays))]
+        self._seen = context.popularity > 0
+        self._dense = part.tensors.get("weights")
+        self._sparse = _sparse_of(part.tensors, (len(self._decays) * self._n, self._n))
+        self._left = _optional(part.tensors, "left")
+        self._right = _optional(part.tensors, "right")
+        self._bias = _optional(part.tensors, "bias")
+
+    def score(self, askers: Askers) -> Float32:
+        """Scores of every item for every asker: float32, shape (askers, items)."""
+        scores = self._sum(askers.histories)
+        if self._bias is not None:
+            scores += self._bias
+        return scores
+
+    def personal(self, askers: Askers) -> Bool:
+        """Whether an asker's history has an item that the fit saw: bool, shape (askers,)."""
+        histories = askers.histories
+        there = known(histories, self._n)
+        seen = np.zeros(len(there) + 1, np.int64)
+        np.cumsum(there & self._seen[np.where(there, histories.items, 0)], out=seen[1:])
+        return np.asarray(np.diff(seen[histories.offsets]) > 0)
+
+    def contributions(self, history: Int32, item: int) -> Float32:
+        """What each event adds to one item's score: float32, shape (len(history),); sums to score - bias."""
+        codes = np.asarray(history, dtype=np.int32)
+        events = Histories(items=codes, offsets=np.array([0, len(codes)], np.int64))
+        there = known(events, self._n)
+        table = recency(events.keep(there), self._decays, self._windows)
+        rows = codes[there][:, None].astype(np.int64) + np.arange(len(self._decays)) * self._n
+        parts = np.zeros(len(codes), np.float32)
+        parts[there] = (table * self._column(int(item), rows)).sum(axis=1)
+        return parts
+
+    def similar(self, items: Int32) -> Float32:
+        """The model's own likeness: every item's score after a history of that one item, without bias."""
+        codes = np.asarray(items, dtype=np.int32)
+        return self._sum(Histories(items=codes, offsets=np.arange(len(codes) + 1, dtype=np.int64)))
+
+    def _sum(self, histories: Histories) -> Float32:
+        """Scores without bias: float32, shape (histories, items)."""
+        query = decayed(histories, self._decays, self._windows, self._n)
+        if self._dense is not None:
+            scores = _times_dense(query, self._dense)
+        else:
+            scores = np.zeros((len(histories), self._n), np.float32)
+        if self._sparse is not None:
+            scores += (query @ self._sparse).toarray()
+        if self._left is not None and self._right is not None:
+            scores += (query @ self._left) @ self._right
+        return scores
+
+    def _column(self, item: int, rows: NDArray[np.int64]) -> Float32:
+        """W[rows, item], in the shape of `rows`."""
+        cells = np.zeros(rows.shape, np.float32)
+        if self._dense is not None:
+            cells += _float32(self._dense[rows, item])
+        if self._sparse is not None:
+            flat = np.asarray(self._sparse[rows.ravel()][:, [item]].todense(), np.float32)
+            cells += flat.reshape(rows.shape)
+        if self._left is not None and self._right is not None:
+            cells += self._left[rows] @ self._right[:, item]
+        return cells
+
+
+def bf16(array: Float32) -> NDArray[np.uint16]:
+    """Round float32 to the nearest bf16 (ties to even), kept as its bit pattern; finite values only."""
+    bits = np.ascontiguousarray(array, dtype=np.float32).view(np.uint32)
+    rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    return (rounded >> np.uint32(16)).astype(np.uint16)
+
+
+def _float32(array: NDArray[Any]) -> Float32:
+    """Tensors as they are reckoned with: bf16 bit patterns become float32."""
+    if array.dtype == np.uint16:
+        return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return np.asarray(array, dtype=np.float32)
+
+
+def _optional(tensors: Mapping[str, NDArray[Any]], name: str) -> Float32 | None:
+    return _float32(tensors[name]) if name in tensors else None
+
+
+def _sparse_of(tensors: Mapping[str, NDArray[Any]], shape: tuple[int, int]) -> Any:
+    """The sparse rows of a part, or None."""
+    import scipy.sparse
+
+    if "indptr" not in tensors:
+        return None
+    data = _float32(tensors["data"])
+    return scipy.sparse.csr_matrix((data, tensors["indices"], tensors["indptr"]), shape=shape)
+
+
+def _times_dense(query: Any, weights: NDArray[Any]) -> Float32:
+    """Sparse rows times dense weights, as bf16 in blocks of columns whose float32 copy stays small."""
+    import scipy.sparse
+
+    if weights.dtype == np.float32:
+        return np.asarray(query @ weights, dtype=np.float32)
+    rows, places = np.unique(query.indices, return_inverse=True)
+    narrow = scipy.sparse.csr_matrix(
+        (query.data, places, query.indptr), shape=(query.shape[0], max(len(rows), 1))
+    )
+    scores = np.zeros((query.shape[0], weights.shape[1]), np.float32)
+    if not len(rows):
+        return scores
+    width = max(16, _BLOCK_BYTES // (4 * len(rows)))
+    for start in range(0, weights.shape[1], width):
+        block = np.ascontiguousarray(_float32(weights[rows, start : start + width]))
+        scores[:, start : start + width] = narrow @ block
+    return scores
