@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from matinee.answers.bundle import Content, read_bundle, write_bundle
+from matinee.answers.reasons import POPULAR, reasons, verb_of
+from matinee.answers.rules import Rules, Shelf
 from matinee.answers.scorers import Context, make_scorer
+from matinee.answers.top import TopItems, asked_of, top_k
+from matinee.core.errors import InputError
 from matinee.core.promise import Log, Part, Scorer
-from matinee.core.types import Askers, Float32
+from matinee.core.seeds import shuffle_keys
+from matinee.core.types import Askers, Bool, Float32, Int32, Int64, histories_of, newcomers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +34,8 @@ class Model:
         log: the log it was fitted on: vocabularies, items, histories, friends.
         context: what scorers need beside their part.
         facts: what the manifest says of the fit: split, seed, metrics, cost.
+        deleted: ids of viewers who were deleted since the fit: nobody knows them any more.
+        fingerprint: which bundle it was loaded from; empty for a model that was never saved.
     """
 
     name: str
@@ -33,6 +44,8 @@ class Model:
     log: Any
     context: Context
     facts: Mapping[str, Any] = field(default_factory=dict)
+    deleted: frozenset[str] = frozenset()
+    fingerprint: str = ""
 
     @cached_property
     def scorer(self) -> Scorer:
@@ -45,11 +58,205 @@ class Model:
         Returns:
             float32, shape (askers, items), higher is better. The caller keeps the batch small enough.
         """
+        return self._scores(askers)[0]
+
+    def recommend(self, users: Sequence[str], k: int = 10, *, rules: Rules | None = None) -> TopItems:
+        """The best items for viewers of the log; a newcomer is answered with what is popular.
+
+        Args:
+            users: viewer ids.
+            k: how many items.
+            rules: what must not be shown, beside what the viewer has seen or turned down.
+
+        Returns:
+            TopItems: items (n, k), scores (n, k), sources.
+
+        Raises:
+            InputError: the model was saved without histories, or `users` is no list.
+        """
+        askers = self.askers(users)
+        codes, scores, personal = self.answer(askers, k, Shelf(self.log, rules or Rules()))
+        return self._top(asked_of(users), codes, scores, personal)
+
+    def recommend_history(
+        self, histories: Sequence[Sequence[str]], k: int = 10, *, rules: Rules | None = None
+    ) -> TopItems:
+        """The best items for people of whom only a history is known.
+
+        Args:
+            histories: lists of item ids, oldest first; unknown ids are ignored and counted in `unknown`.
+            k: how many items.
+            rules: what must not be shown, beside what is in the history.
+
+        Returns:
+            TopItems: items (n, k), scores (n, k), sources, unknown (n,).
+        """
+        askers, unknown = self.newcomers(histories)
+        codes, scores, personal = self.answer(askers, k, Shelf(self.log, rules or Rules()))
+        asked = asked_of([str(row) for row in range(len(askers))])
+        return self._top(asked, codes, scores, personal, unknown=unknown, column="history")
+
+    def similar(self, items: Sequence[str], k: int = 10, *, rules: Rules | None = None) -> TopItems:
+        """The items most like each of some items, itself left out.
+
+        Raises:
+            InputError: an item is not in the catalogue.
+        """
+        _refuse_text(items, "item")
+        asked = self.log.items.codes(list(items))
+        if (asked < 0).any():
+            lost = items[int(np.flatnonzero(asked < 0)[0])]
+            raise InputError(f"Item {lost!r} is not in the catalogue of {len(self.log.items):,} items.")
+        shelf, size = Shelf(self.log, rules or Rules()), max(1, k)
+        codes, scores = np.empty((len(asked), size), np.int32), np.empty((len(asked), size), np.float32)
+        for part in batches(len(asked), self.context.n_items):
+            likeness = np.array(self.scorer.similar(asked[part]), dtype=np.float32)
+            likeness[np.arange(len(likeness)), asked[part]] = -np.inf
+            shelf.clear_common(likeness)
+            codes[part], scores[part] = top_k(likeness, size, self._keys)
+        return self._top(asked_of(items), codes, scores, np.ones(len(asked), bool), column="like")
+
+    def save(self, folder: str | os.PathLike[str], *, histories: bool = True) -> None:
+        """Write the model as a bundle: a folder of tensors and tables that `matinee.load` reads.
+
+        Args:
+            folder: where; a bundle that is there already is replaced once the new one is complete.
+            histories: whether viewers, histories and friends go with it.
+
+        Raises:
+            InputError: the folder holds something else, or the model cannot answer without histories.
+        """
+        content = Content(
+            name=self.name,
+            config=self.config,
+            parts=self.parts,
+            log=self.log,
+            popularity=self.context.popularity,
+            facts=self.facts,
+            people=histories and self.context.histories is not None,
+            deleted=self.deleted,
+        )
+        write_bundle(Path(folder), content)
+
+    def askers(self, users: Sequence[str]) -> Askers:
+        """Viewers with their histories; an id that nobody knows is a newcomer with an empty one.
+
+        Raises:
+            InputError: the model was saved without histories, or `users` is no list.
+        """
+        _refuse_text(users, "viewer")
+        if self.context.histories is None:
+            raise InputError(
+                "The bundle was written without histories, so it knows no viewers: give the items they "
+                "watched (--history), or fit again without --no-histories."
+            )
+        codes = np.asarray(self.log.viewers.codes(list(users)), dtype=np.int64)
+        if self.deleted:
+            codes[[user in self.deleted for user in users]] = -1
+        return Askers(histories=self.log.histories.take(codes), viewers=codes)
+
+    def newcomers(self, histories: Sequence[Sequence[str]]) -> tuple[Askers, Int64]:
+        """Askers from lists of item ids, and how many ids of each the catalogue lacks."""
+        _refuse_text(histories, "history")
+        for history in histories:
+            _refuse_text(history, "item")
+        known = [[int(code) for code in self.log.items.codes(list(ids))] for ids in histories]
+        kept = [[code for code in row if code >= 0] for row in known]
+        unknown = [len(all_) - len(row) for all_, row in zip(known, kept, strict=True)]
+        return newcomers(histories_of(kept)), np.array(unknown, dtype=np.int64)
+
+    def answer(self, askers: Askers, k: int, shelf: Shelf) -> tuple[Int32, Float32, Bool]:
+        """The best items for askers, in batches of bounded memory.
+
+        Returns:
+            Codes int32 (n, k), -1 where there is no further item; scores float32 (n, k), NaN there; and
+            whether each answer is personal, bool (n,).
+
+        Raises:
+            InputError: k is less than 1.
+        """
+        if k < 1:
+            raise InputError(f"k is how many items to recommend: at least 1, found {k}.")
+        n = len(askers)
+        codes, scores = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
+        personal = np.empty(n, dtype=bool)
+        for part in batches(n, self.context.n_items):
+            some = askers.take(np.arange(part.start, part.stop))
+            all_scores, personal[part] = self._scores(some)
+            shelf.clear(all_scores, some)
+            codes[part], scores[part] = top_k(all_scores, k, self._keys)
+        return codes, scores, personal
+
+    def reasons(self, asker: Askers, item: int, *, personal: bool) -> list[str]:
+        """Why one asker's answer holds an item: sentences with titles.
+
+        Args:
+            asker: one asker.
+            item: the item's code.
+            personal: whether the answer is personal.
+        """
+        if not personal:
+            return [POPULAR]
+        kinds = asker.histories.kinds
+        verbs = [] if kinds is None else [verb_of(self.log.kinds[kind]) for kind in kinds]
+        return reasons(
+            self.scorer, asker, item, lambda code: self.title(code) or self.log.items.id(code), verbs
+        )
+
+    def title(self, item: int) -> str | None:
+        """What people call an item; None where the catalogue has no title for it."""
+        if "title" not in self.log.item_table.column_names:
+            return None
+        title = self.log.item_table.column("title")[int(item)].as_py()
+        return None if title is None else str(title)
+
+    @cached_property
+    def _keys(self) -> Int64:
+        return shuffle_keys(self.context.n_items)
+
+    def _scores(self, askers: Askers) -> tuple[Float32, Bool]:
         scores = self.scorer.score(askers)
-        plain = ~self.scorer.personal(askers)
-        if plain.any():
-            scores[plain] = self.context.popularity
-        return scores
+        personal = np.asarray(self.scorer.personal(askers), dtype=bool)
+        if not personal.all():
+            scores[~personal] = self.context.popularity
+        return scores, personal
+
+    def _top(
+        self,
+        asked: pa.Array,
+        codes: Int32,
+        scores: Float32,
+        personal: Bool,
+        **more: Any,
+    ) -> TopItems:
+        return TopItems(
+            asked=asked,
+            codes=codes,
+            scores=scores,
+            personal=personal,
+            name=self.name,
+            catalogue=self.log.items,
+            **more,
+        )
+
+
+def load(folder: str | os.PathLike[str]) -> Model:
+    """Load a bundle that `Model.save` or `matinee fit` wrote; everything in it is checked first.
+
+    Raises:
+        BundleError: the folder is no bundle, or a file in it is not what was written; the message names it.
+    """
+    content = read_bundle(Path(folder))
+    return Model(
+        name=content.name,
+        config=content.config,
+        parts=content.parts,
+        log=content.log,
+        context=content.context(),
+        facts=content.facts,
+        deleted=content.deleted,
+        fingerprint=content.fingerprint,
+    )
 
 
 def model_of(name: str, config: Mapping[str, Any], part: Part, log: Log) -> Model:
@@ -74,3 +281,8 @@ def batches(n: int, n_items: int, megabytes: float = 64.0) -> Sequence[slice]:
     """Slices of n askers so that a batch's scores take about `megabytes`."""
     size = max(1, min(n, int(megabytes * 2**20 / (4 * max(n_items, 1)))))
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def _refuse_text(ids: object, what: str) -> None:
+    if isinstance(ids, str):
+        raise InputError(f"Expected a list of {what} ids, found the single text {ids!r}: write [{ids!r}].")

@@ -1,0 +1,335 @@
+"""A bundle: a fitted model as a folder of tensors and tables, complete, checked and free of code.
+
+```
+manifest.json                  what it is; size and SHA-256 of every other file
+parts/NAME/config.json         kind and settings of a part
+parts/NAME/weights.safetensors what its answers need
+parts/NAME/sums.safetensors    what an update of the fit needs, where there is any
+popularity.safetensors         weighted events of each item
+items.parquet                  the catalogue: id, title, ...
+viewers.parquet, histories.parquet, friends.parquet, negatives.parquet   unless written without histories
+golden.json                    queries with their answers
+tombstones.json                beside the hashed set: viewers deleted since
+```
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from matinee.answers import tables
+from matinee.answers.context import Context
+from matinee.answers.golden import check_golden, golden_answers, golden_queries
+from matinee.answers.manifest import (
+    MANIFEST,
+    TOMBSTONES,
+    bury,
+    fingerprint,
+    is_bundle,
+    read_manifest,
+    read_tombstones,
+    write_manifest,
+)
+from matinee.answers.scorers import make_scorer
+from matinee.answers.tensors import describe, read_tensors, write_tensors
+from matinee.core.errors import BundleError, InputError
+from matinee.core.promise import Part
+from matinee.core.types import Float32, Histories
+from matinee.data.log import InteractionLog
+from matinee.data.vocabulary import Vocabulary
+
+_PART_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+
+# Kinds of parts that answer from other people's histories: nothing personal is left without them.
+_NEED_PEOPLE = ("friends", "neighbours")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What a bundle holds.
+
+    Attributes:
+        name: the recommender's name, which is the part that answers.
+        config: every setting it was fitted with, plain JSON values.
+        parts: the fitted parts by name.
+        log: catalogue, viewers, histories, friends; without viewers where the bundle has no histories.
+        popularity: float32, shape (items,): weighted events of each item.
+        facts: what is said of the fit: split, seed, metrics with intervals and where they come from, cost.
+        people: whether viewers and histories are part of it.
+        deleted: ids of viewers who were deleted since it was written.
+        fingerprint: what tells this bundle from every other; empty before it is written.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    parts: Mapping[str, Part]
+    log: InteractionLog
+    popularity: Float32
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    people: bool = True
+    deleted: frozenset[str] = frozenset()
+    fingerprint: str = ""
+
+    def context(self) -> Context:
+        """What scorers need beside their part."""
+        return Context(
+            n_items=self.log.n_items,
+            popularity=self.popularity,
+            histories=self.log.histories if self.people else None,
+            friends=self.log.friends,
+            repeats=self.log.repeats,
+        )
+
+
+def write_bundle(folder: Path, content: Content) -> None:
+    """Write a bundle; one that is there already is replaced only by a complete one.
+
+    Raises:
+        InputError: the folder holds something else, or the model cannot answer without histories.
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    refuse_foreign(folder)
+    if not content.people and content.parts[content.name].kind in _NEED_PEOPLE:
+        raise InputError(
+            f"{content.name} answers from other people's histories: keep them in the bundle (leave "
+            "--no-histories out), or take another recommender."
+        )
+    buried = (read_tombstones(folder) if is_bundle(folder) else frozenset()) | content.deleted
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
+    try:
+        _fill(fresh, content if content.people else _without_people(content))
+        if buried:
+            bury(fresh, buried)
+        fresh.chmod(0o777 & ~_umask())
+        _put_in_place(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def read_bundle(folder: Path) -> Content:
+    """Read a bundle, checking everything before it is used.
+
+    Raises:
+        BundleError: a file is missing, extra, truncated, altered, a link or not what it should be, or the
+            golden queries are answered otherwise; the message names the file and the reason.
+    """
+    manifest = read_manifest(folder)
+    try:
+        content = _content(folder, manifest)
+        golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))["queries"]
+        check_golden(make_scorer(content.parts[content.name], content.context()), golden, str(folder))
+    except BundleError:
+        raise
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, InputError) as error:
+        words = f"{type(error).__name__}: {error}"
+        raise BundleError(f"{folder}: its files do not fit together ({words}); fit it again.") from error
+    return content
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuse to write a bundle over anything else than a bundle or an empty folder.
+
+    Raises:
+        InputError: there is something else.
+    """
+    if folder.is_symlink():
+        raise InputError(f"{folder} is a link: name the folder that it points to.")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: name a folder for the bundle.")
+    if folder.is_dir() and any(folder.iterdir()) and not is_bundle(folder):
+        raise InputError(f"{folder} holds other files: name a new or empty folder for the bundle.")
+
+
+def _fill(folder: Path, content: Content) -> None:
+    shapes = {}
+    for name, part in content.parts.items():
+        shapes[name] = _write_part(folder, name, part)
+    write_tensors(folder / "popularity.safetensors", {"popularity": content.popularity})
+    log = content.log
+    tables.write_ids(folder / "items.parquet", log.items, log.item_table)
+    if content.people:
+        tables.write_ids(folder / "viewers.parquet", log.viewers, log.viewer_table)
+        tables.write_histories(folder / "histories.parquet", log.histories)
+        if log.friends is not None:
+            tables.write_ragged(folder / "friends.parquet", log.friends, "friend")
+        if log.negatives is not None:
+            tables.write_ragged(folder / "negatives.parquet", log.negatives, "item")
+    scorer = make_scorer(content.parts[content.name], content.context())
+    golden = golden_answers(scorer, golden_queries(content.popularity), log.n_items)
+    (folder / "golden.json").write_text(json.dumps({"queries": golden}), encoding="utf-8")
+    write_manifest(
+        folder,
+        {
+            **dict(content.facts),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "name": content.name,
+            "config": dict(content.config),
+            "parts": shapes,
+            "people": content.people,
+            "log": _log_facts(log, content.people),
+        },
+    )
+
+
+def _write_part(folder: Path, name: str, part: Part) -> dict[str, Any]:
+    if not _PART_NAME.fullmatch(name):
+        raise InputError(f"A part named {name!r} cannot be written: use letters, digits, - and _.")
+    place = folder / "parts" / name
+    place.mkdir(parents=True)
+    (place / "config.json").write_text(
+        json.dumps({"kind": part.kind, "settings": dict(part.settings)}, indent=1, sort_keys=True),
+        encoding="utf-8",
+    )
+    write_tensors(place / "weights.safetensors", part.tensors)
+    if part.sums:
+        write_tensors(place / "sums.safetensors", part.sums)
+    return {"weights": describe(part.tensors), "sums": describe(part.sums)}
+
+
+def _read_part(folder: Path, name: str, shapes: Mapping[str, Any]) -> Part:
+    if not _PART_NAME.fullmatch(name):
+        raise BundleError(f"{folder / MANIFEST}: it names the part {name!r}, which is no plain word.")
+    place = folder / "parts" / name
+    config = json.loads((place / "config.json").read_text(encoding="utf-8"))
+    sums = read_tensors(place / "sums.safetensors", shapes["sums"]) if shapes["sums"] else {}
+    return Part(
+        kind=config["kind"],
+        settings=config["settings"],
+        tensors=read_tensors(place / "weights.safetensors", shapes["weights"]),
+        sums=sums,
+    )
+
+
+def _log_facts(log: InteractionLog, people: bool) -> dict[str, Any]:
+    return {
+        "fingerprint": log.fingerprint,
+        "kinds": list(log.kinds),
+        "order": log.order,
+        "repeats": log.repeats,
+        "target": log.target,
+        "items": log.n_items,
+        "viewers": log.n_viewers if people else 0,
+        "events": len(log) if people else 0,
+        "friends": people and log.friends is not None,
+        "negatives": people and log.negatives is not None,
+    }
+
+
+_OWN = ("name", "config", "parts", "people", "log", "format", "files", "seal")
+
+
+def _content(folder: Path, manifest: Mapping[str, Any]) -> Content:
+    said, people = manifest["log"], bool(manifest["people"])
+    parts = {name: _read_part(folder, name, shapes) for name, shapes in manifest["parts"].items()}
+    log = _log(folder, said, people)
+    popularity = read_tensors(folder / "popularity.safetensors")["popularity"]
+    if popularity.dtype != np.float32 or popularity.shape != (log.n_items,):
+        raise BundleError(f"{folder / 'popularity.safetensors'}: expected float32, one number an item.")
+    deleted = read_tombstones(folder)
+    return Content(
+        name=manifest["name"],
+        config=manifest["config"],
+        parts=parts,
+        log=_bury_in(log, deleted) if deleted and people else log,
+        popularity=popularity,
+        facts={key: value for key, value in manifest.items() if key not in _OWN},
+        people=people,
+        deleted=deleted,
+        fingerprint=fingerprint(manifest),
+    )
+
+
+def _log(folder: Path, said: Mapping[str, Any], people: bool) -> InteractionLog:
+    items, item_table = tables.read_ids(folder / "items.parquet")
+    _expect(folder / "items.parquet", "items", said["items"], len(items))
+    plain = InteractionLog(
+        viewers=Vocabulary([]),
+        items=items,
+        histories=_nobody(),
+        item_table=item_table,
+        kinds=tuple(said["kinds"]),
+        order=said["order"],
+        repeats=said["repeats"],
+        target=said["target"],
+        fingerprint=said["fingerprint"],
+    )
+    if not people:
+        return plain
+    viewers, viewer_table = tables.read_ids(folder / "viewers.parquet")
+    _expect(folder / "viewers.parquet", "viewers", said["viewers"], len(viewers))
+    n, n_items = len(viewers), len(items)
+    histories = tables.read_histories(folder / "histories.parquet", n, n_items)
+    _expect(folder / "histories.parquet", "events", said["events"], len(histories.items))
+    friends, noes = folder / "friends.parquet", folder / "negatives.parquet"
+    return replace(
+        plain,
+        viewers=viewers,
+        viewer_table=viewer_table,
+        histories=histories,
+        friends=tables.read_ragged(friends, "friend", n, n) if said["friends"] else None,
+        negatives=tables.read_ragged(noes, "item", n, n_items) if said["negatives"] else None,
+    )
+
+
+def _expect(path: Path, what: str, told: int, found: int) -> None:
+    if told != found:
+        raise BundleError(f"{path}: {found:,} {what}, the manifest says {told:,}.")
+
+
+def _nobody() -> Histories:
+    return Histories(items=np.zeros(0, np.int32), offsets=np.zeros(1, np.int64))
+
+
+def _without_people(content: Content) -> Content:
+    empty = replace(
+        content.log,
+        viewers=Vocabulary([]),
+        viewer_table=None,
+        histories=_nobody(),
+        friends=None,
+        negatives=None,
+    )
+    return replace(content, log=empty)
+
+
+def _bury_in(log: InteractionLog, deleted: frozenset[str]) -> InteractionLog:
+    """The log without the events of deleted viewers; their codes stay, so that other codes do."""
+    codes = log.viewers.codes(sorted(deleted))
+    gone = np.zeros(len(log.viewers), dtype=bool)
+    gone[codes[codes >= 0]] = True
+    return log.keep(~gone[log.histories.rows()]) if gone.any() else log
+
+
+def _put_in_place(fresh: Path, folder: Path) -> None:
+    """Rename a finished folder into its place; what was there goes only when the new one stands."""
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    if folder.exists():
+        folder.rename(old)
+    try:
+        fresh.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+__all__ = ["MANIFEST", "TOMBSTONES", "Content", "read_bundle", "refuse_foreign", "write_bundle"]

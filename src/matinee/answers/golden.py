@@ -1,0 +1,69 @@
+"""Golden answers: queries with the answers that a bundle gave when it was written, asked again at load.
+
+Hashes say that the bytes are the same; golden answers say that this machine and this version read them as
+they were meant. The queries are made up from the catalogue, so that they give nobody's history away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from matinee.answers.top import top_k
+from matinee.core.errors import BundleError
+from matinee.core.promise import Scorer
+from matinee.core.seeds import generator, shuffle_keys
+from matinee.core.types import Float32, histories_of, newcomers
+
+QUERIES = 8
+_K = 10
+# Scores are compared to this share of the answer's largest: other machines round and add up differently.
+_TOLERANCE = 1e-3
+
+
+def golden_queries(popularity: Float32) -> list[list[int]]:
+    """Histories of one to eight items, drawn among those that have been watched: lists of item codes."""
+    watched = np.flatnonzero(popularity > 0)
+    if not len(watched):
+        return []
+    random = generator(0, "golden", len(popularity))
+    return [[int(code) for code in random.choice(watched, size=1 + n)] for n in range(QUERIES)]
+
+
+def golden_answers(scorer: Scorer, queries: Sequence[Sequence[int]], n_items: int) -> list[dict[str, Any]]:
+    """Each query with the codes and scores of its best ten items."""
+    if not queries:
+        return []
+    codes, scores = top_k(_scores(scorer, queries), min(_K, n_items), shuffle_keys(n_items))
+    return [
+        {"history": list(query), "items": row.tolist(), "scores": [float(one) for one in values]}
+        for query, row, values in zip(queries, codes, scores, strict=True)
+    ]
+
+
+def check_golden(scorer: Scorer, golden: Sequence[Mapping[str, Any]], place: str) -> None:
+    """Ask the golden queries again.
+
+    Raises:
+        BundleError: an answer differs by more than rounding.
+    """
+    if not golden:
+        return
+    scores = _scores(scorer, [one["history"] for one in golden])
+    for row, one in enumerate(golden):
+        told = np.asarray(one["scores"], dtype=np.float64)
+        found = scores[row, np.asarray(one["items"], dtype=np.int64)]
+        room = _TOLERANCE * max(float(np.abs(told).max()), 1e-9)
+        # Nothing else may have overtaken the last of the ten either.
+        better = np.delete(scores[row], one["items"])
+        if np.abs(found - told).max() > room or (len(better) and better.max() > told.min() + room):
+            raise BundleError(
+                f"{place}: query {row + 1} is answered otherwise than when the bundle was written; "
+                "fit it again on this machine."
+            )
+
+
+def _scores(scorer: Scorer, queries: Sequence[Sequence[int]]) -> Float32:
+    return np.asarray(scorer.score(newcomers(histories_of(queries))), dtype=np.float32)

@@ -1,0 +1,99 @@
+"""Why an item is recommended: the events that contributed most, by the model's own arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from matinee.core.promise import Scorer
+from matinee.core.types import Askers, Float32, Int32
+
+POPULAR = "popular now"
+
+# What was done, for the names that logs give to it; everything else was watched.
+_VERBS = {
+    "purchase": "bought",
+    "buy": "bought",
+    "order": "bought",
+    "transaction": "bought",
+    "cart": "put in your cart",
+    "addtocart": "put in your cart",
+    "add_to_cart": "put in your cart",
+    "view": "looked at",
+    "click": "looked at",
+    "pageview": "looked at",
+    "rating": "rated",
+    "rate": "rated",
+    "like": "liked",
+    "favorite": "liked",
+    "listen": "listened to",
+    "play": "played",
+    "read": "read",
+}
+_MOST_NAMED = 2
+# Less than this share of everything that spoke for the item is no reason worth naming.
+_SUBSTANCE = 0.1
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A scorer that has words of its own, such as "3 friends watched it"."""
+
+    def reasons(self, askers: Askers, item: int) -> list[str]:
+        """Sentences for one asker (one row) and one item; empty where it has nothing to say."""
+
+
+def reasons(
+    scorer: Scorer,
+    asker: Askers,
+    item: int,
+    title: Callable[[int], str],
+    verbs: Sequence[str] = (),
+) -> list[str]:
+    """Why a personal answer holds an item.
+
+    Args:
+        scorer: the model's scorer.
+        asker: one asker.
+        item: the item's code.
+        title: from an item's code to what people call it.
+        verbs: what was done at each event of the history; empty: "watched".
+
+    Returns:
+        The scorer's own words where it has any, else one sentence that names at most two items;
+        nothing where no event of the history speaks for the item.
+    """
+    if isinstance(scorer, Explains):
+        own = scorer.reasons(asker, item)
+        if own:
+            return own
+    history = asker.histories.items
+    if not len(history):
+        return []
+    named = strongest(history, scorer.contributions(history, item))
+    if not named:
+        return []
+    last = {int(code): place for place, code in enumerate(history)}
+    parts: list[str] = []
+    spoken = ""
+    for code in named:
+        verb = verbs[last[code]] if len(verbs) else "watched"
+        parts.append(title(code) if verb == spoken else f"{verb} {title(code)}")
+        spoken = verb
+    return [f"because you {' and '.join(parts)}"]
+
+
+def strongest(history: Int32, contributions: Float32) -> list[int]:
+    """The items of a history that contributed most, best first; those without substance are left out."""
+    codes, where = np.unique(history, return_inverse=True)
+    shares = np.bincount(where, weights=np.asarray(contributions, dtype=np.float64))
+    spoke_for = shares[shares > 0].sum()
+    order = np.argsort(-shares, kind="stable")[:_MOST_NAMED]
+    return [int(codes[one]) for one in order if shares[one] > 0 and shares[one] >= _SUBSTANCE * spoke_for]
+
+
+def verb_of(kind: str | None) -> str:
+    """What somebody did at an event of this kind, in the past tense."""
+    return _VERBS.get((kind or "").lower(), "watched")
