@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from matinee.core.types import Bool, Float32, Histories, Ragged
+from matinee.core.types import Bool, Float32, Histories, Int64, Ragged
 from matinee.data.vocabulary import Vocabulary
 
 
@@ -20,6 +20,7 @@ class InteractionLog:
         histories: the positive events of each viewer, oldest first; its rows are viewer codes.
         kinds: names of the event kinds that `histories.kinds` points into.
         negatives: items that each viewer turned down, or None.
+        negative_times: int64, shape (entries of negatives,), milliseconds: when; None without times.
         item_table: one row an item, in the order of the codes, with column `id` and, where known, `title`,
             `genres` (a list of strings), `available_from`, `available_until` (int64 milliseconds), `regions`,
             `in_stock`, `hidden` and any free columns.
@@ -38,6 +39,7 @@ class InteractionLog:
     item_table: pa.Table
     kinds: tuple[str, ...] = ()
     negatives: Ragged | None = None
+    negative_times: Int64 | None = None
     viewer_table: pa.Table | None = None
     friends: Ragged | None = None
     vectors: Float32 | None = None
