@@ -76,7 +76,7 @@ class Model:
         """
         askers = self.askers(users)
         codes, scores, personal = self.answer(askers, k, Shelf(self.log, rules or Rules()))
-        return self._top(asked_of(users), codes, scores, personal)
+        return self.top_items(asked_of(users), codes, scores, personal)
 
     def recommend_history(
         self, histories: Sequence[Sequence[str]], k: int = 10, *, rules: Rules | None = None
@@ -94,7 +94,7 @@ class Model:
         askers, unknown = self.newcomers(histories)
         codes, scores, personal = self.answer(askers, k, Shelf(self.log, rules or Rules()))
         asked = asked_of([str(row) for row in range(len(askers))])
-        return self._top(asked, codes, scores, personal, unknown=unknown, column="history")
+        return self.top_items(asked, codes, scores, personal, unknown=unknown, column="history")
 
     def similar(self, items: Sequence[str], k: int = 10, *, rules: Rules | None = None) -> TopItems:
         """The items most like each of some items, itself left out.
@@ -114,7 +114,7 @@ class Model:
             likeness[np.arange(len(likeness)), asked[part]] = -np.inf
             shelf.clear_common(likeness)
             codes[part], scores[part] = top_k(likeness, size, self._keys)
-        return self._top(asked_of(items), codes, scores, np.ones(len(asked), bool), column="like")
+        return self.top_items(asked_of(items), codes, scores, np.ones(len(asked), bool), column="like")
 
     def save(self, folder: str | os.PathLike[str], *, histories: bool = True) -> None:
         """Write the model as a bundle: a folder of tensors and tables that `matinee.load` reads.
@@ -145,14 +145,22 @@ class Model:
             InputError: the model was saved without histories, or `users` is no list.
         """
         _refuse_text(users, "viewer")
+        codes = np.asarray(self.log.viewers.codes(list(users)), dtype=np.int64)
+        if self.deleted:
+            codes[[user in self.deleted for user in users]] = -1
+        return self.askers_of(codes)
+
+    def askers_of(self, codes: Int64) -> Askers:
+        """Viewers by their codes, with their histories; a code below 0 is a newcomer with an empty one.
+
+        Raises:
+            InputError: the model was saved without histories.
+        """
         if self.context.histories is None:
             raise InputError(
                 "The bundle was written without histories, so it knows no viewers: give the items they "
                 "watched (--history), or fit again without --no-histories."
             )
-        codes = np.asarray(self.log.viewers.codes(list(users)), dtype=np.int64)
-        if self.deleted:
-            codes[[user in self.deleted for user in users]] = -1
         return Askers(histories=self.log.histories.take(codes), viewers=codes)
 
     def newcomers(self, histories: Sequence[Sequence[str]]) -> tuple[Askers, Int64]:
@@ -187,6 +195,20 @@ class Model:
             codes[part], scores[part] = top_k(all_scores, k, self._keys)
         return codes, scores, personal
 
+    def top_items(
+        self, asked: pa.Array, codes: Int32, scores: Float32, personal: Bool, **more: Any
+    ) -> TopItems:
+        """What `answer` found, with ids, as people get it; `more` are further fields of `TopItems`."""
+        return TopItems(
+            asked=asked,
+            codes=codes,
+            scores=scores,
+            personal=personal,
+            name=self.name,
+            catalogue=self.log.items,
+            **more,
+        )
+
     def reasons(self, asker: Askers, item: int, *, personal: bool) -> list[str]:
         """Why one asker's answer holds an item: sentences with titles.
 
@@ -220,24 +242,6 @@ class Model:
         if not personal.all():
             scores[~personal] = self.context.popularity
         return scores, personal
-
-    def _top(
-        self,
-        asked: pa.Array,
-        codes: Int32,
-        scores: Float32,
-        personal: Bool,
-        **more: Any,
-    ) -> TopItems:
-        return TopItems(
-            asked=asked,
-            codes=codes,
-            scores=scores,
-            personal=personal,
-            name=self.name,
-            catalogue=self.log.items,
-            **more,
-        )
 
 
 def load(folder: str | os.PathLike[str]) -> Model:
