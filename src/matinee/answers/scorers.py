@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from matinee.answers.context import Context
+from matinee.answers.factors import FactorsScorer
+from matinee.answers.friends import FriendsScorer
 from matinee.answers.linear import LinearScorer
+from matinee.answers.neighbours import NeighboursScorer
+from matinee.answers.popular import PopularScorer
 from matinee.core.errors import unknown_name
 from matinee.core.promise import Part, Scorer
 
 __all__ = ["SCORERS", "Context", "make_scorer"]
 
 SCORERS: dict[str, Callable[[Part, Context], Scorer]] = {
+    "factors": FactorsScorer,
+    "friends": FriendsScorer,
     "linear": LinearScorer,
+    "neighbours": NeighboursScorer,
+    "popular": PopularScorer,
 }
 
 

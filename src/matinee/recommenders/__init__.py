@@ -7,8 +7,19 @@ from typing import Any
 
 from matinee.core.errors import unknown_name
 from matinee.core.promise import Recommender
+from matinee.recommenders.friends import Friends
+from matinee.recommenders.ials import Ials
+from matinee.recommenders.popularity import Popularity
+from matinee.recommenders.recent import Recent
+from matinee.recommenders.user_knn import UserKnn
 
-RECOMMENDERS: dict[str, type[Any]] = {}
+RECOMMENDERS: dict[str, type[Any]] = {
+    "friends": Friends,
+    "ials": Ials,
+    "popularity": Popularity,
+    "recent": Recent,
+    "user_knn": UserKnn,
+}
 
 
 def make_recommender(name: str, settings: Mapping[str, Any] | None = None) -> Recommender:

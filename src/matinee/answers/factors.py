@@ -1,0 +1,148 @@
+"""Factor models: an asker's factors are solved from their history, so newcomers are answered like anybody.
+
+x = A^-1 sum_j c_j y_j,   A = unobserved * Y'Y + sum_j c_j y_j y_j' + ridge(n) * I,   score(i) = x . y_i
+
+over the n items j of the history, with c_j the weight of item j's strongest event, y_j its factors (tensor
+`items`, float32, shape (items, factors)) and ridge(n) = ridge * (n + unobserved * items) ** exponent
+(Hu, Koren, Volinsky 2008; Rendle et al. 2021, "Revisiting the performance of iALS", section 4).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from matinee.answers.context import Context
+from matinee.answers.taste import Sparse, blocks, event_weights, strongest_events, taste_matrix
+from matinee.core.promise import Part
+from matinee.core.types import Askers, Bool, Float32, Float64, Histories, Int32, Int64
+
+# Gathered factors of a block of rows: at most this many floats.
+_FLOATS = 4_000_000
+
+
+class FactorsScorer:
+    """Scores askers by factors folded in from their histories."""
+
+    def __init__(self, part: Part, context: Context) -> None:
+        settings = part.settings
+        self._n_items = context.n_items
+        self._decay = float(settings["decay"])
+        self._unobserved = float(settings["unobserved"])
+        self._ridge = float(settings["ridge"])
+        self._exponent = float(settings["exponent"])
+        self._items: Float32 = np.asarray(part.tensors["items"], dtype=np.float32)
+        self._gram: Float32 = self._unobserved * (self._items.T @ self._items)
+        self._known: Bool = np.any(self._items != 0, axis=1)
+
+    def score(self, askers: Askers) -> Float32:
+        """The inner product of each asker's factors with every item's."""
+        history = taste_matrix(askers.histories, self._n_items, self._decay)
+        factors = solve_rows(history, self._items, self._gram, self._ridges(history))
+        return np.asarray(factors @ self._items.T, dtype=np.float32)
+
+    def personal(self, askers: Askers) -> Bool:
+        """Whether an asker's history has an item with factors."""
+        rows = askers.histories.rows()[self._known[askers.histories.items]]
+        return np.bincount(rows, minlength=len(askers)) > 0
+
+    def contributions(self, history: Int32, item: int) -> Float32:
+        """What each event adds to the score: c_j y_j' A^-1 y_i (Hu et al. section 5).
+
+        Returns:
+            float32, shape (len(history),), adding up to the score; of several events of one item the
+            strongest has all.
+        """
+        parts = np.zeros(len(history), dtype=np.float32)
+        one = Histories(items=np.asarray(history, np.int32), offsets=np.array([0, len(history)], np.int64))
+        weights = event_weights(one, self._decay)
+        events = strongest_events(one, weights)
+        if not len(events):
+            return parts
+        observed: Float64 = self._items[one.items[events]].astype(np.float64)
+        ridge = self._ridges(taste_matrix(one, self._n_items, self._decay))[0]
+        matrix = self._gram + (observed.T * weights[events]) @ observed + ridge * np.eye(len(self._gram))
+        parts[events] = weights[events] * (observed @ np.linalg.solve(matrix, self._items[item]))
+        return parts
+
+    def similar(self, items: Int32) -> Float32:
+        """The cosine between items' factors; zero for an item without any."""
+        lengths = np.linalg.norm(self._items, axis=1, keepdims=True)
+        directions = self._items / np.maximum(lengths, 1e-12)
+        return np.asarray(directions[items] @ directions.T, dtype=np.float32)
+
+    def _ridges(self, matrix: Sparse) -> Float32:
+        return ridges(matrix, self._ridge, self._unobserved, self._exponent)
+
+
+def ridges(matrix: Sparse, ridge: float, unobserved: float, exponent: float) -> Float32:
+    """The ridge of each row, scaled by how many entries it has: float32, shape (rows,)."""
+    n = np.diff(matrix.indptr)
+    return np.asarray(ridge * (n + unobserved * matrix.shape[1]) ** exponent, dtype=np.float32)
+
+
+def solve_rows(matrix: Sparse, factors: Float32, gram: Float32, row_ridges: Float32) -> Float32:
+    """Solve each row's factors against the other side's, in blocks of rows of like length.
+
+    Args:
+        matrix: weights of what was observed, above 0, sparse, shape (rows, columns).
+        factors: the columns' factors, float32, shape (columns, k).
+        gram: what all columns add, symmetric, float32, shape (k, k).
+        row_ridges: float32, shape (rows,), above 0.
+
+    Returns:
+        float32, shape (rows, k); zeros for an empty row.
+    """
+    width = factors.shape[1]
+    # Along the eigenvectors of the gram, what all rows share is a diagonal.
+    spectrum, axes = np.linalg.eigh(gram.astype(np.float64))
+    spectrum = np.maximum(spectrum, 0.0).astype(np.float32)
+    turned = np.vstack([factors @ axes.astype(np.float32), np.zeros((1, width), np.float32)])
+    solved = np.zeros((matrix.shape[0], width), dtype=np.float32)
+    lengths = np.diff(matrix.indptr)
+    order = np.argsort(lengths, kind="stable").astype(np.int64)
+    order = order[lengths[order] > 0]
+    for block in blocks((lengths[order] + width) * width, _FLOATS):
+        rows = order[block]
+        diagonals = spectrum + row_ridges[rows][:, None]
+        observed, weights = _gather(matrix, rows, turned)
+        solve = _solve_short if observed.shape[1] < width else _solve_long
+        solved[rows] = solve(observed, weights, diagonals)
+    return np.asarray(solved @ axes.T.astype(np.float32), dtype=np.float32)
+
+
+def _gather(matrix: Sparse, rows: Int64, factors: Float32) -> tuple[Float32, Float32]:
+    """The factors and weights of what some rows observed; shorter rows end in zeros.
+
+    Returns:
+        float32 of shapes (rows, longest, k) and (rows, longest).
+    """
+    starts, lengths = matrix.indptr[rows], np.diff(matrix.indptr)[rows]
+    at = np.arange(int(lengths.max()))
+    there = at < lengths[:, None]
+    places = np.where(there, starts[:, None] + at, 0)
+    weights = np.where(there, matrix.data[places], 0.0).astype(np.float32)
+    return factors[np.where(there, matrix.indices[places], len(factors) - 1)], weights
+
+
+def _solve_long(observed: Float32, weights: Float32, diagonals: Float32) -> Float32:
+    """Solve (D + Z'WZ) x = Z'W1, one k x k system a row."""
+    roots = np.sqrt(weights)
+    halves = observed * roots[:, :, None]
+    # A product of an array with its own transpose takes half the arithmetic.
+    left = halves.transpose(0, 2, 1) @ halves
+    at = np.arange(left.shape[1])
+    left[:, at, at] += diagonals
+    right = halves.transpose(0, 2, 1) @ roots[:, :, None]
+    return np.asarray(np.linalg.solve(left, right)[:, :, 0], dtype=np.float32)
+
+
+def _solve_short(observed: Float32, weights: Float32, diagonals: Float32) -> Float32:
+    """The same x = D^-1 Z' (W^-1 + Z D^-1 Z')^-1 1, one system of the row's length (Woodbury)."""
+    there = (weights > 0).astype(np.float32)
+    halves = observed / np.sqrt(diagonals)[:, None, :]
+    left = halves @ halves.transpose(0, 2, 1)
+    at = np.arange(left.shape[1])
+    left[:, at, at] += np.where(weights > 0, 1.0 / np.maximum(weights, np.float32(1e-30)), 1.0)
+    dual = np.linalg.solve(left, there[:, :, None])
+    inner = (halves.transpose(0, 2, 1) @ dual)[:, :, 0]
+    return np.asarray(inner / np.sqrt(diagonals), dtype=np.float32)

@@ -1,0 +1,169 @@
+"""What an asker's friends have, weighted by shared taste, backed off to what everybody has.
+
+score(i) = (sum over friends f of w_f * [f has i] + backoff * share_i) / (sum of w_f + backoff)
+
+where w_f = link_f * (floor + cosine(asker, f) * shared / (shared + shrink)) ** power, `shared` counts the
+items that both have, and share_i (tensor `shares`) is the share of viewers who have item i: the backoff is as
+good as one more friend, of weight `backoff`, who is everybody. With `best_only` the friend of the greatest
+weight alone is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from matinee.answers.context import Context
+from matinee.answers.taste import Sparse, blocks, empty_matrix, item_likeness, row_norms, scaled, taste_matrix
+from matinee.core.promise import Part
+from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64, Ragged
+
+# Histories laid beside friends': at most this many entries at a time.
+_ENTRIES = 4_000_000
+
+
+class FriendsScorer:
+    """Scores askers by what their friends have; friends are known by viewer code.
+
+    A newcomer, and whoever's friends have nothing, has no answer of their own here.
+    """
+
+    def __init__(self, part: Part, context: Context) -> None:
+        settings = part.settings
+        self._n_items = context.n_items
+        self._best_only = bool(settings["best_only"])
+        self._shrink = float(settings["shrink"])
+        self._floor = float(settings["floor"])
+        self._power = float(settings["power"])
+        self._backoff = float(settings["backoff"])
+        self._shares: Float32 = np.asarray(part.tensors["shares"], dtype=np.float32)
+        known = context.histories is not None and context.friends is not None
+        self._histories = context.histories if known else None
+        self._friends = context.friends if known else None
+
+    def score(self, askers: Askers) -> Float32:
+        """What each asker's friends have, backed off to everybody's shares."""
+        scores = np.zeros((len(askers), self._n_items), dtype=np.float32)
+        for block, weights in self._weights(askers):
+            had = (weights @ self._had).toarray() + np.float32(self._backoff) * self._shares
+            scores[block] = had / self._total(weights)[:, None]
+        return scores
+
+    def personal(self, askers: Askers) -> Bool:
+        """Whether an asker has a friend who has anything."""
+        there = (self._lengths > 0).astype(np.float32)
+        return np.asarray((self._links(askers.viewers) @ there) > 0)
+
+    def reasons(self, askers: Askers, item: int) -> list[str]:
+        """How many of an asker's friends have the item; nothing where none has."""
+        links = self._links(askers.viewers)
+        n = int(self._had[links.indices, item].astype(bool).sum())
+        return [f"{n} friends of yours have it" if n > 1 else "a friend of yours has it"] if n else []
+
+    def contributions(self, history: Int32, item: int, viewer: int = -1) -> Float32:
+        """How much of an item's score is lost when an event is left out of the history.
+
+        The history tells friends apart, it does not score by itself, so the score is no sum over events.
+
+        Args:
+            history: int32, shape (n,): oldest first.
+            item: the item's code.
+            viewer: the asker's viewer code; a newcomer (-1) has no friends, so nothing contributes.
+
+        Returns:
+            float32, shape (n,): positive where the event brought friends closer who have the item.
+        """
+        n = len(history)
+        keep = ~np.eye(n + 1, n, dtype=np.bool_)
+        items = np.tile(np.asarray(history, dtype=np.int32), (n + 1, 1))[keep]
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep.sum(axis=1), dtype=np.int64)])
+        asked = Askers(
+            histories=Histories(items=items, offsets=offsets), viewers=np.full(n + 1, viewer, dtype=np.int64)
+        )
+        has_item = self._had[:, item].toarray().ravel()
+        backoff = self._backoff * self._shares[item]
+        scores = np.concatenate(
+            [(weights @ has_item + backoff) / self._total(weights) for _, weights in self._weights(asked)]
+        )
+        return np.asarray(scores[-1] - scores[:-1], dtype=np.float32)
+
+    def similar(self, items: Int32) -> Float32:
+        """Likeness of items: the cosine between who has them."""
+        return item_likeness(self._had, items)
+
+    @cached_property
+    def _had(self) -> Sparse:
+        """Who has what, an event's weight aside: float32, shape (viewers, items)."""
+        if self._histories is None:
+            return empty_matrix(0, self._n_items)
+        had = taste_matrix(self._histories, self._n_items)
+        had.data[:] = 1.0
+        return had
+
+    @cached_property
+    def _lengths(self) -> Int64:
+        return np.asarray(np.diff(self._had.indptr), dtype=np.int64)
+
+    def _links(self, viewers: Int64) -> Sparse:
+        """Each asker's friends: sparse float32 link weights, shape (askers, viewers)."""
+        chosen = Ragged(values=np.zeros(0, np.int32), offsets=np.zeros(len(viewers) + 1, np.int64))
+        weights = np.zeros(0, np.float32)
+        if self._friends is not None and len(self._friends):
+            chosen, weights = _take(self._friends, viewers)
+        links = csr_matrix((weights, chosen.values, chosen.offsets), shape=(len(viewers), len(self._lengths)))
+        links.sum_duplicates()
+        return links
+
+    def _weights(self, askers: Askers) -> Iterator[tuple[slice, Sparse]]:
+        """What each friend counts for each asker: blocks of sparse float32 rows, shape (askers, viewers)."""
+        links = self._links(askers.viewers)
+        costs = np.diff(links.indptr) * (askers.histories.lengths + 1)
+        for block in blocks(costs, _ENTRIES):
+            rows = np.arange(block.start, block.stop)
+            weights = self._weigh(askers.histories.take(rows), links[rows])
+            yield block, _best_of(weights) if self._best_only else weights
+
+    def _weigh(self, histories: Histories, links: Sparse) -> Sparse:
+        """The weights of one block's friends, in the places of their links."""
+        rows = np.repeat(np.arange(len(histories)), np.diff(links.indptr))
+        query = taste_matrix(histories, self._n_items)
+        query.data[:] = 1.0
+        had = self._had[links.indices]
+        shared = np.asarray(query[rows].multiply(had).sum(axis=1), dtype=np.float32).ravel()
+        lengths = row_norms(query)[rows] * np.sqrt(self._lengths[links.indices]).astype(np.float32)
+        taste = shared / np.maximum(lengths, 1e-12) * shared / np.maximum(shared + self._shrink, 1e-12)
+        data = (links.data * (self._floor + taste) ** self._power).astype(np.float32)
+        data[self._lengths[links.indices] == 0] = 0.0
+        return csr_matrix((data, links.indices, links.indptr), shape=links.shape)
+
+    def _total(self, weights: Sparse) -> Float32:
+        """The weight of an asker's friends and of everybody: float32, shape (askers,), above 0."""
+        return np.asarray(weights.sum(axis=1), dtype=np.float32).ravel() + np.float32(self._backoff + 1e-12)
+
+
+def _take(friends: Ragged, viewers: Int64) -> tuple[Ragged, Float32]:
+    """The friends of some viewers with their weights; a code that the fit doesn't know has none."""
+    known = (viewers >= 0) & (viewers < len(friends))
+    at = np.where(known, viewers, 0)
+    lengths = np.where(known, friends.offsets[at + 1] - friends.offsets[at], 0)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+    picked = np.repeat(friends.offsets[at] - offsets[:-1], lengths) + np.arange(offsets[-1])
+    weights = np.ones(len(picked), np.float32) if friends.weights is None else friends.weights[picked]
+    return Ragged(values=friends.values[picked], offsets=offsets), weights
+
+
+def _best_of(weights: Sparse) -> Sparse:
+    """The greatest entry of each row alone; of equals all, each with its share of one."""
+    if not weights.nnz:
+        return weights
+    rows = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
+    greatest = np.zeros(weights.shape[0], np.float32)
+    np.maximum.at(greatest, rows, weights.data)
+    best = (weights.data == greatest[rows]) & (weights.data > 0)
+    equals = np.bincount(rows[best], minlength=weights.shape[0]).astype(np.float32)
+    kept = csr_matrix((weights.data * best, weights.indices, weights.indptr), shape=weights.shape)
+    kept.eliminate_zeros()
+    return scaled(kept, rows=np.asarray(1.0 / np.maximum(equals, 1.0), np.float32))

@@ -1,0 +1,105 @@
+"""iALS: implicit-feedback matrix factorisation by alternating least squares.
+
+Hu, Koren, Volinsky 2008, "Collaborative filtering for implicit feedback datasets", with the advice of Rendle
+et al. 2021, "Revisiting the performance of iALS on item recommendation benchmarks": what nobody watched is a
+zero of weight `unobserved`, and a row's ridge grows with how often it was seen. The loss over viewers u and
+items i, with s = 1 where u watched i, is
+
+sum over watched (s - x_u . y_i)^2 + unobserved * sum over all (x_u . y_i)^2
+    + ridge * sum over u of (n_u + unobserved * items) ** exponent * |x_u|^2, and likewise over items.
+
+Only the items' factors are kept: an asker's are solved from their history (`matinee.answers.factors`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from matinee.answers.factors import ridges, solve_rows
+from matinee.answers.model import Model, model_of
+from matinee.answers.taste import Sparse, taste_matrix
+from matinee.core.memory import require_memory
+from matinee.core.promise import Log, Needs, Part
+from matinee.core.seeds import generator
+from matinee.core.settings import config_values, make_config
+from matinee.core.space import Choice, Space, Span
+from matinee.core.types import Float32
+
+
+@dataclass(frozen=True, kw_only=True)
+class IalsConfig:
+    """Settings of `Ials`.
+
+    Attributes:
+        factors: numbers per item and viewer; more tells finer tastes apart and costs their square.
+        epochs: passes over the log; more converges further.
+        unobserved: weight of what was not watched, as a zero; more holds scores of rare items down.
+        ridge: pull of all factors to zero; more is smoother.
+        exponent: how a row's ridge grows with its events, 0 not at all, 1 in proportion.
+        decay: what each later event multiplies an event of the asker's history with; less forgets faster.
+            Not used where the log has no order.
+    """
+
+    factors: int = 64
+    epochs: int = 8
+    unobserved: float = 0.1
+    ridge: float = 0.01
+    exponent: float = 1.0
+    decay: float = 0.9
+
+
+class Ials:
+    """Implicit-feedback matrix factorisation."""
+
+    name = "ials"
+    Config = IalsConfig
+    space: ClassVar[Space] = {
+        "factors": Choice((32, 64, 128)),
+        "unobserved": Span(low=0.003, high=1.0, log=True),
+        "ridge": Span(low=3e-4, high=0.1, log=True),
+        "exponent": Choice((0.5, 0.75, 1.0)),
+        "decay": Choice((0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)),
+    }
+
+    def __init__(self, **settings: Any) -> None:
+        self.config = make_config(IalsConfig, settings, self.name)
+
+    def needs(self, log: Log) -> Needs:
+        """Predict what a fit will take."""
+        k, events = self.config.factors, len(log.histories.items)
+        rows = len(log.histories) + log.n_items
+        flops = self.config.epochs * (4.0 * events * k**2 + rows * k**3)
+        return Needs(memory_bytes=60 * events + 8 * k * rows + 2**27, cpu_s=flops / 1e10 + 1e-6 * events)
+
+    def fit(self, log: Log, *, seed: int = 0) -> Model:
+        """Fit on a log.
+
+        Raises:
+            TooLarge: the fit would need more memory than there is.
+        """
+        require_memory(
+            f"ials with {self.config.factors} factors", self.needs(log).memory_bytes, "Set fewer factors."
+        )
+        watched = taste_matrix(log.histories, log.n_items)
+        items = self._factorise(watched, seed)
+        settings = {**config_values(self.config), "decay": self.config.decay if log.ordered else 1.0}
+        part = Part(kind="factors", settings=settings, tensors={"items": items})
+        return model_of(self.name, config_values(self.config), part, log)
+
+    def _factorise(self, watched: Sparse, seed: int) -> Float32:
+        """The items' factors: float32, shape (items, factors); zeros for an item that nobody watched."""
+        config = self.config
+        watchers = watched.T.tocsr()
+        viewer_ridges = ridges(watched, config.ridge, config.unobserved, config.exponent)
+        item_ridges = ridges(watchers, config.ridge, config.unobserved, config.exponent)
+        random = generator(seed, self.name)
+        items: Float32 = random.standard_normal((watched.shape[1], config.factors), dtype=np.float32)
+        items *= np.float32(0.1 / np.sqrt(config.factors))
+        items[np.diff(watchers.indptr) == 0] = 0.0
+        for _ in range(config.epochs):
+            viewers = solve_rows(watched, items, config.unobserved * (items.T @ items), viewer_ridges)
+            items = solve_rows(watchers, viewers, config.unobserved * (viewers.T @ viewers), item_ridges)
+        return items

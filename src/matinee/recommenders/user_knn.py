@@ -1,0 +1,86 @@
+"""User-based nearest neighbours: what the viewers closest in taste have.
+
+Closeness is the cosine between histories whose rare items count more (Breese, Heckerman, Kadie 1998, "inverse
+user frequency"); the arithmetic stands in `matinee.answers.neighbours`. Where the order of events means
+something, the asker's latest events count most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from matinee.answers.model import Model, model_of
+from matinee.answers.taste import taste_matrix
+from matinee.core.memory import require_memory
+from matinee.core.promise import Log, Needs, Part
+from matinee.core.settings import config_values, make_config
+from matinee.core.space import Choice, Space, Span
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserKnnConfig:
+    """Settings of `UserKnn`.
+
+    Attributes:
+        neighbours: how many of the closest viewers vote; more is smoother and more popular.
+        shrink: added to the product of two histories' lengths; more mistrusts short histories.
+        power: exponent of a neighbour's likeness; more listens to the closest only.
+        rarity: exponent of an item's inverse viewer frequency when tastes are compared; 0 counts all alike.
+        discount: exponent of an item's viewers that divides its votes; more recommends rarer items.
+        decay: what each later event multiplies an event of the asker's history with; less forgets faster.
+            Not used where the log has no order.
+    """
+
+    neighbours: int = 100
+    shrink: float = 1.0
+    power: float = 1.0
+    rarity: float = 0.5
+    discount: float = 0.0
+    decay: float = 0.9
+
+
+class UserKnn:
+    """What the viewers closest in taste have."""
+
+    name = "user_knn"
+    Config = UserKnnConfig
+    space: ClassVar[Space] = {
+        "neighbours": Span(low=20, high=1000, log=True, whole=True),
+        "shrink": Span(low=0.1, high=50.0, log=True),
+        "power": Choice((0.5, 1.0, 2.0, 3.0)),
+        "rarity": Choice((0.0, 0.5, 1.0, 1.5)),
+        "discount": Choice((0.0, 0.1, 0.2, 0.3, 0.4)),
+        "decay": Choice((0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)),
+    }
+
+    def __init__(self, **settings: Any) -> None:
+        self.config = make_config(UserKnnConfig, settings, self.name)
+
+    def needs(self, log: Log) -> Needs:
+        """Predict what a fit and its answers will take: histories as matrices, by viewer and by item."""
+        events = len(log.histories.items)
+        return Needs(memory_bytes=80 * events + 16 * log.n_items + 2**28, cpu_s=6e-7 * events)
+
+    def fit(self, log: Log, *, seed: int = 0) -> Model:  # noqa: ARG002 (nothing here is random)
+        """Fit on a log.
+
+        Raises:
+            TooLarge: the fit would need more memory than there is.
+        """
+        require_memory("user_knn", self.needs(log).memory_bytes)
+        had = taste_matrix(log.histories, log.n_items)
+        watchers = np.bincount(had.indices, minlength=log.n_items).astype(np.float64)
+        rarity = np.log1p(len(log.histories) / np.maximum(watchers, 1.0)) ** self.config.rarity
+        settings = {**config_values(self.config), "decay": self.config.decay if log.ordered else 1.0}
+        part = Part(
+            kind="neighbours",
+            settings=settings,
+            tensors={
+                "item_weights": rarity.astype(np.float32),
+                "vote_weights": (np.maximum(watchers, 1.0) ** -self.config.discount).astype(np.float32),
+            },
+        )
+        return model_of(self.name, config_values(self.config), part, log)
