@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from matinee.answers import tables
+from matinee.answers.compact import compact
 from matinee.answers.context import Context
 from matinee.answers.golden import check_golden, golden_answers, golden_queries
 from matinee.answers.manifest import (
@@ -108,11 +109,12 @@ def write_bundle(folder: Path, content: Content) -> None:
     buried = (read_tombstones(folder) if is_bundle(folder) else frozenset()) | content.deleted
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
+    small = replace(content, parts={name: compact(part) for name, part in content.parts.items()})
     try:
-        _fill(fresh, content if content.people else _without_people(content))
+        _fill(fresh, small if content.people else _without_people(small))
         if buried:
             bury(fresh, buried)
-        fresh.chmod(0o777 & ~_umask())
+        _open_to_readers(fresh)
         _put_in_place(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -326,10 +328,12 @@ def _put_in_place(fresh: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _umask() -> int:
+def _open_to_readers(folder: Path) -> None:
+    """Give a bundle the rights that any new file has here: it was made in a private folder."""
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    for path in (folder, *folder.rglob("*")):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
 __all__ = ["MANIFEST", "TOMBSTONES", "Content", "read_bundle", "refuse_foreign", "write_bundle"]

@@ -217,7 +217,7 @@ class Model:
             item: the item's code.
             personal: whether the answer is personal.
         """
-        if not personal:
+        if not personal or self.parts[self.name].kind == "popular":
             return [POPULAR]
         kinds = asker.histories.kinds
         verbs = [] if kinds is None else [verb_of(self.log.kinds[kind]) for kind in kinds]

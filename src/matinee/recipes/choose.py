@@ -1,0 +1,86 @@
+"""Which recommender to fit where nobody said: the one that ranks a validation stretch best."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matinee.core.errors import MatineeError
+from matinee.core.statistics import bootstrap_means, interval_of
+from matinee.data.split import Split
+from matinee.recipes.handover import write_handover
+from matinee.recipes.isolate import Found, Job, run_isolated
+from matinee.recommenders import RECOMMENDERS
+
+Progress = Callable[[str, float], None]
+
+METRIC = "ndcg@10"
+# Simplest first: among equals the simpler is taken.
+CANDIDATES = ("popularity", "recent", "friends", "item_knn", "user_knn", "ease", "transitions")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What validation said.
+
+    Attributes:
+        name: the recommender that ranked best.
+        metrics: metric -> its mean with 95 % interval, of that recommender on validation.
+        means: the mean of `METRIC` of every recommender that was tried; None where its fit failed.
+    """
+
+    name: str
+    metrics: dict[str, dict[str, float]]
+    means: dict[str, float | None]
+
+
+def candidates(log: Any, *, histories: bool) -> list[str]:
+    """The recommenders worth trying on a log.
+
+    Args:
+        log: the log.
+        histories: whether the model may answer from other people's histories.
+    """
+    people = {"friends", "user_knn"}
+    names = [name for name in CANDIDATES if name in RECOMMENDERS and (histories or name not in people)]
+    return [name for name in names if name != "friends" or log.friends is not None]
+
+
+def choose(split: Split, names: Sequence[str], *, seed: int, progress: Progress) -> Choice:
+    """Fit each recommender with its default settings on train, rank validation, take the best.
+
+    Each fit runs in a process of its own, on at most 2,000 validation viewers. The test is not looked at.
+
+    Raises:
+        MatineeError: no recommender could be fitted; the message says why the last one could not.
+    """
+    means: dict[str, float | None] = {}
+    found: dict[str, Found] = {}
+    error = ""
+    with tempfile.TemporaryDirectory(prefix="matinee-choose-") as place:
+        handover = Path(place) / "log"
+        handover.mkdir()
+        write_handover(handover, split, both=False)
+        for done, name in enumerate(names):
+            progress(f"trying {name}", done / (len(names) + 1))
+            job = Job(name=name, tries=[{}], judge=("validation",), sample=True, at=(10,), seed=seed)
+            (tried,) = run_isolated(handover, Path(place) / name, job)
+            error = tried.error or error
+            if not tried.error:
+                found[name] = tried.found["validation"]
+            means[name] = None if tried.error else tried.found["validation"].mean(METRIC)
+    if not found:
+        raise MatineeError(f"No recommender could be fitted: {error}")
+    best = max(found, key=lambda name: means[name] or 0.0)
+    return Choice(name=best, metrics=_metrics(found[best], seed), means=means)
+
+
+def _metrics(found: Found, seed: int) -> dict[str, dict[str, float]]:
+    drawn = bootstrap_means(found.sums, found.counts, seed=seed)
+    return {
+        name: interval_of(found.mean(name), drawn[:, column]).to_json()
+        for column, name in enumerate(found.names)
+    }
