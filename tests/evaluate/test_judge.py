@@ -87,12 +87,13 @@ def test_sums_are_by_viewer_and_every_stranger_is_someone_else():
     log = log_of([[0, 1, 2, 3, 4, 5, 6, 7], [1, 2, 3]], times=[[0, 1, 2, 3, 4, 5, 6, 9], [0, 1, 2]])
     queries = split_log(log, targets="successive").test
     found = judge(fixed(np.arange(8)), queries)
-    names, sums, counts = found.by_viewer()
-    assert counts.sum() == len(queries)
-    assert sums[:, names.index("ndcg@10")].sum() == pytest.approx(found.metrics["ndcg@10"].sum())
+    evidence = found.evidence()
+    assert evidence.counts.sum() == len(queries)
+    assert evidence.column("ndcg@10").sum() == pytest.approx(found.metrics["ndcg@10"].sum())
+    assert evidence.mean("ndcg@10") == pytest.approx(found.mean("ndcg@10"))
     strangers = split_log(log_of([[0, 1, 2]], n_items=6), test=log_of([[0]] * 3 + [[1]], n_items=6))
     # v1, v2 and v3 are unknown to the log: three witnesses.
-    assert len(judge(fixed(np.arange(6)), strangers.newcomers).by_viewer()[2]) == 3
+    assert len(judge(fixed(np.arange(6)), strangers.newcomers).evidence().counts) == 3
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 import typer
 
-from matinee.cli import version
+from matinee.cli import check, compare, fit, recommend, similar, version
 from matinee.core.errors import MatineeError
 
 # Commands import what they need inside their functions, so that `matinee --help` answers at once.
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
+    "check": check.command,
+    "compare": compare.command,
+    "fit": fit.command,
+    "recommend": recommend.command,
+    "similar": similar.command,
     "version": version.command,
 }
 

@@ -14,8 +14,9 @@ import numpy as np
 from matinee.answers.top import top_k
 from matinee.core.errors import MatineeError
 from matinee.core.seeds import shuffle_keys
-from matinee.core.types import Askers, Float32, Float64, Int32, Int64
+from matinee.core.types import Askers, Bool, Float32, Int32, Int64
 from matinee.data.queries import Queries
+from matinee.evaluate.evidence import Evidence
 from matinee.evaluate.metrics import coverage_of, metrics_at, novelty_of, rank_targets
 
 Scores = Callable[[Askers], Float32]
@@ -48,8 +49,8 @@ class Judgement:
         values = self.metrics[metric]
         return float(np.nanmean(values)) if len(values) else float("nan")
 
-    def by_viewer(self) -> tuple[list[str], Float64, Int64]:
-        """Sums over each viewer's queries: names, sums (viewers, metrics), number of queries (viewers,).
+    def evidence(self) -> Evidence:
+        """Sums over each viewer's queries.
 
         Statistics draw viewers, not queries: the thousand successive targets of one viewer are one witness.
         """
@@ -62,7 +63,8 @@ class Judgement:
         sums = np.zeros((n, len(names)))
         for column, name in enumerate(names):
             sums[:, column] = np.bincount(groups, weights=np.nan_to_num(self.metrics[name]), minlength=n)
-        return names, sums, np.bincount(groups, minlength=n)
+        counts = np.bincount(groups, minlength=n)
+        return Evidence(names=names, sums=sums, counts=counts, coverage=self.coverage, tied=self.tied)
 
 
 def judge(
@@ -175,9 +177,9 @@ def _metrics(
     return metrics_at(rank_targets(best, last, owners, theirs, relevant), at)
 
 
-def _tied(best: Float32, last: Int64, k: int) -> np.ndarray:
+def _tied(best: Float32, last: Int64, k: int) -> Bool:
     """Whether two items of the first k, or the k-th and the next, share a score: bool, shape (n,)."""
     tied = (best[:, 1 : k + 1] == best[:, :-1][:, :k]).any(axis=1)
     if best.shape[1] <= k:
         tied |= last > 1
-    return np.asarray(tied)
+    return np.asarray(tied, dtype=np.bool_)

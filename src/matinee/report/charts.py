@@ -1,0 +1,106 @@
+"""Charts as SVG, written by plain functions: a dot for the mean, a line for its interval.
+
+Colours are CSS variables of the page (`--ink`, `--soft`, `--accent`), so that a chart follows light and dark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from matinee.report.numbers import figure
+
+_ROW = 30
+_TOP = 8
+_FOOT = 34
+_WIDTH = 720
+_RIGHT = 64
+_LETTER = 7.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dot:
+    """One row of a chart.
+
+    Attributes:
+        label: what it is; any text.
+        mean: where the dot goes.
+        low: where its interval starts.
+        high: where its interval ends.
+        strong: whether it is the one to look at.
+    """
+
+    label: str
+    mean: float
+    low: float
+    high: float
+    strong: bool = False
+
+
+def dot_chart(dots: Sequence[Dot], title: str, *, zero: bool = True) -> str:
+    """A dot-and-interval chart.
+
+    Args:
+        dots: the rows, from top to bottom.
+        title: what the axis measures; read out to those who cannot see.
+        zero: whether the axis must hold 0, with a line there.
+
+    Returns:
+        An `<svg>` element as text; every word in it is escaped.
+    """
+    if not dots:
+        return ""
+    left = min(260.0, 16 + _LETTER * max(len(dot.label) for dot in dots))
+    ticks = _ticks(
+        min([dot.low for dot in dots] + ([0.0] if zero else [])),
+        max([dot.high for dot in dots] + ([0.0] if zero else [])),
+    )
+    height = _TOP + _ROW * len(dots) + _FOOT
+
+    def place(value: float) -> float:
+        return left + (value - ticks[0]) / (ticks[-1] - ticks[0]) * (_WIDTH - _RIGHT - left)
+
+    bottom = _TOP + _ROW * len(dots)
+    parts = [
+        f'<svg class="chart" viewBox="0 0 {_WIDTH} {height}" role="img" xmlns="http://www.w3.org/2000/svg" '
+        f'aria-label="{escape(title, quote=True)}">'
+    ]
+    for tick in ticks:
+        x = place(tick)
+        kind = "zero" if zero and tick == 0 else "grid"
+        parts.append(f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{bottom}"/>')
+        where = f'x="{x:.1f}" y="{bottom + 16}"'
+        parts.append(f'<text class="tick" {where} text-anchor="middle">{_tick_words(tick)}</text>')
+    parts.append(f'<text class="tick" x="{left:.1f}" y="{bottom + 30}">{escape(title)}</text>')
+    for row, dot in enumerate(dots):
+        parts.append(_row(dot, _TOP + _ROW * row + _ROW / 2, left, place))
+    return "".join(parts) + "</svg>"
+
+
+def _row(dot: Dot, y: float, left: float, at: Callable[[float], float]) -> str:
+    x, low, high = (at(value) for value in (dot.mean, dot.low, dot.high))
+    kind = "strong" if dot.strong else "plain"
+    label = dot.label if len(dot.label) <= 32 else dot.label[:31] + "…"
+    return (
+        f'<g class="{kind}"><title>{escape(dot.label)}: {figure(dot.mean)} '
+        f"({figure(dot.low)} to {figure(dot.high)})</title>"
+        f'<text class="label" x="{left - 12:.1f}" y="{y + 4:.1f}" text-anchor="end">{escape(label)}</text>'
+        f'<line class="interval" x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5"/>'
+        f'<text class="value" x="{high + 10:.1f}" y="{y + 4:.1f}">{figure(dot.mean)}</text></g>'
+    )
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers that span a range, four to eight of them."""
+    span = (high - low) or abs(high) or 1.0
+    power = 10.0 ** math.floor(math.log10(span / 4))
+    step = next(power * times for times in (1, 2, 2.5, 5, 10) if span / (power * times) <= 6)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(step * place, 12) for place in range(first, max(last, first + 1) + 1)]
+
+
+def _tick_words(tick: float) -> str:
+    return f"{tick:.6f}".rstrip("0").rstrip(".").replace("0.", ".", 1) if tick else "0"

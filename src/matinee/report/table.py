@@ -1,0 +1,109 @@
+"""The scoreboard on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from matinee.report.numbers import dollars, figure, megabytes, milliseconds, percent, seconds
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SHOWN = ("ndcg", "recall", "mrr")
+
+
+def scoreboard_table(board: Mapping[str, Any]) -> Table:
+    """The scoreboard as a rich table: metrics with 95 % intervals, then costs; the chosen one has a star.
+
+    Args:
+        board: the JSON of `compare`.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    k = board["at"][0]
+    metrics = [f"{kind}@{k}" for kind in SHOWN] + [f"recall@{other}" for other in board["at"][1:]]
+    metrics.append(f"coverage@{k}")
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("recommender")
+    for metric in metrics:
+        table.add_column(metric, justify="right")
+    for name in ("fit", "search", "memory", "an answer", "electricity"):
+        table.add_column(name, justify="right")
+    for row in board["recommenders"]:
+        chosen = row["name"] == board["chosen_on_validation"]
+        title = Text(f"{row['name']}{' *' if chosen else ''}", style="bold" if chosen else "")
+        if row.get("error"):
+            table.add_row(title, Text("failed", style="red"))
+            continue
+        cells = [Text(interval_words(row["metrics"].get(metric))) for metric in metrics]
+        table.add_row(title, *cells, *(Text(words) for words in cost_words(row)))
+    return table
+
+
+def interval_words(interval: Mapping[str, float | None] | None) -> str:
+    """A mean with its interval: `.171 [.165 .177]`."""
+    if not interval or interval["mean"] is None:
+        return "–"
+    if interval["low"] == interval["high"]:
+        return figure(interval["mean"])
+    return f"{figure(interval['mean'])} [{figure(interval['low'])} {figure(interval['high'])}]"
+
+
+def cost_words(row: Mapping[str, Any]) -> list[str]:
+    """CPU of the fit, CPU of the search, peak memory, time of an answer, electricity."""
+    return [
+        seconds(row["fit_cpu_s"]),
+        seconds(row["search_cpu_s"]) if row["search_cpu_s"] else "–",
+        megabytes(row["peak_rss_mb"]),
+        milliseconds(row["answer_ms"]),
+        dollars(row["fit_dollars"]),
+    ]
+
+
+def scoreboard_words(board: Mapping[str, Any]) -> list[str]:
+    """What stands around the table: what was compared and how, then notes; the verdict is not among them."""
+    words = [
+        f"{board['viewers']:,} viewers, {board['items']:,} items, {board['events']:,} events.",
+        board["why"][:1].upper() + board["why"][1:],
+        f"Judged on {board['targets']:,} targets of {board['asked_viewers']:,} viewers; 95 % intervals over "
+        "viewers; * chosen on validation; CPU-seconds.",
+    ]
+    if board["left_out"]:
+        words.append(f"{board['left_out']:,} targets were in the viewer's history already and are left out.")
+    newcomers = board["newcomers"]
+    if newcomers["queries"]:
+        words.append(
+            f"{newcomers['viewers']:,} viewers had no past at the split: a table of their own below, "
+            f"{newcomers['targets']:,} targets."
+        )
+    if board["tied_times"]:
+        words.append(
+            f"{percent(board['tied_times'])} of events share their time with another of their viewer."
+        )
+    if board["tied_answers"]:
+        words.append(
+            f"{percent(board['tied_answers'])} of answers hold ties, counted as their expected value."
+        )
+    words += [f"{row['name']}: {row['error']}" for row in board["recommenders"] if row.get("error")]
+    words += [row["note"] for row in board["recommenders"] if row.get("note")]
+    return words
+
+
+def newcomers_table(board: Mapping[str, Any]) -> Table | None:
+    """The table of viewers without a past; None where there are none."""
+    from rich.table import Table
+
+    rows = [row for row in board["recommenders"] if row.get("newcomers")]
+    if not rows:
+        return None
+    k = board["at"][0]
+    metrics = [f"{kind}@{k}" for kind in SHOWN]
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("newcomers")
+    for metric in metrics:
+        table.add_column(metric, justify="right")
+    for row in rows:
+        table.add_row(row["name"], *(interval_words(row["newcomers"].get(metric)) for metric in metrics))
+    return table
