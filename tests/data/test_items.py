@@ -41,6 +41,7 @@ def test_codes_of_the_log_stay_and_unwatched_items_join_behind_them(tmp_path: Pa
     assert catalogue.arrow.to_pylist() == ["a", "b", "d", "c"]
     assert [row["title"] for row in rows.values()] == ["a", "Two", "Four", "Three"]
     assert notes == (
+        "items.txt: id is column 'item_id', title is column 'title'",
         "items.txt: 3 items, 2 of them in no event",
         "items.txt: 1 items of the log have no row and are called by their id",
     )

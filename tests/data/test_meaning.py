@@ -121,13 +121,13 @@ def test_predicting_the_value_leaves_out_what_has_none() -> None:
     events, notes = meaning.apply(shop(rows), LogOptions(target="rating"))
     assert told(events) == ["a x k"]
     assert events.target is None
-    assert notes == ("1 events without a value: left out",)
+    assert notes == ("1 events without a rating: left out",)
 
 
-def test_a_kind_called_rating_is_a_kind() -> None:
-    events, _ = meaning.apply(shop(), LogOptions(target="rating"))
-    assert events.target is not None
-    assert np.flatnonzero(events.target).tolist() == [7, 8, 9]
+def test_where_there_is_a_kind_called_rating_prices_are_no_ratings() -> None:
+    events, notes = meaning.apply(shop(), LogOptions(target="rating"))
+    assert told(events) == ["bob rug rating", "bob lamp rating"]
+    assert notes == ("8 events without a rating: left out",)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def read_items(
     }
     title = taken.pop("title", None)
     unknown = int(pc.sum(pc.invert(pc.is_in(items.arrow, value_set=ids))).as_py() or 0)
-    notes = (*notes, *_found(path, len(ids), len(new), unknown))
+    notes = (*notes, _taken(table, id_column), *_found(path, len(ids), len(new), unknown))
     titles = catalogue.arrow if title is None else pc.coalesce(_blank(title), catalogue.arrow)
     return catalogue, pa.table({"id": catalogue.arrow, "title": titles, **taken}), notes
 
@@ -195,6 +195,13 @@ def _take(column: Any, rows: Any, codes: Any, size: int) -> Any:
 def _blank(title: Any) -> Any:
     text = title.cast(pa.large_string())
     return pc.if_else(pc.equal(pc.utf8_trim_whitespace(text), ""), None, text)
+
+
+def _taken(table: SideTable, id_column: str) -> str:
+    """What the columns were taken for, in words."""
+    roles = {"id": id_column, **{role: name for name, role in _roles(table, id_column).items()}}
+    words = ", ".join(f"{role} is column {name!r}" for role, name in roles.items())
+    return f"{table.path.name}: {words}"
 
 
 def _found(path: Path, rows: int, new: int, unknown: int) -> list[str]:

@@ -50,7 +50,7 @@ def apply(events: Events, options: LogOptions) -> tuple[Events, tuple[str, ...]]
         events, note = merge_viewers(events, read_aliases(Path(options.aliases)))
         notes.append(note)
     _check_kinds(events, options)
-    predicts_value = options.target == RATING and RATING not in events.kinds
+    predicts_value = options.target == RATING
     if predicts_value or options.positive is not None:
         mask, note = _with_value(events, options) if predicts_value else _positive(events, options)
         events = _keep(events, mask)
@@ -75,7 +75,7 @@ def apply(events: Events, options: LogOptions) -> tuple[Events, tuple[str, ...]]
 
 def _check_kinds(events: Events, options: LogOptions) -> None:
     """Refuse options that name what the log does not have, or that contradict each other."""
-    target = () if options.target is None or _names_value(events, options.target) else (options.target,)
+    target = () if options.target in (None, RATING) else (str(options.target),)
     for option, names in (("target", target), ("weight", options.weight), ("negative", options.negative)):
         for name in names:
             if events.kind is None:
@@ -89,27 +89,25 @@ def _check_kinds(events: Events, options: LogOptions) -> None:
         raise SettingsError(f"{options.target!r} is both --target and --negative: choose one.")
     if options.negative and set(options.negative) >= set(events.kinds):
         raise SettingsError("--negative names every kind of the log: nothing is left to be recommended.")
-    if target == () and options.target is not None and options.positive is not None:
+    if options.target == RATING and options.positive is not None:
         raise SettingsError("--target rating predicts every value: leave --positive out.")
-
-
-def _names_value(events: Events, target: str) -> bool:
-    """Whether a target is the value; a kind of that name, where the log has one, goes first."""
-    if target != RATING or RATING in events.kinds:
-        return False
-    if events.value is None:
+    if options.target == RATING and events.value is None:
         raise SettingsError(
             "--target rating, but the log has no column of values: say which it is with --columns value=NAME."
         )
-    return True
 
 
 def _with_value(events: Events, options: LogOptions) -> tuple[Bool, str]:
-    """What a value can be learnt from; events that say no keep their place without one."""
+    """What a value can be learnt from, of the kind `rating` where the log has one.
+
+    Events that say no keep their place without a value.
+    """
     mask = ~np.isnan(_values(events))
+    if RATING in events.kinds:
+        mask &= _of_kinds(events, (RATING,))
     if options.negative:
         mask |= _of_kinds(events, options.negative)
-    return mask, _count(len(mask) - int(mask.sum()), "without a value", "left out")
+    return mask, _count(len(mask) - int(mask.sum()), "without a rating", "left out")
 
 
 def _positive(events: Events, options: LogOptions) -> tuple[Bool, str]:

@@ -1,0 +1,76 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def matinee(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from matinee.cli import main; main()", *words],
+        cwd=cwd, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rows = [
+        f"v{v},f{(v + t) % 7},{1_700_000_000 + 1000 * t + v},{1 + t % 5}" for v in range(6) for t in range(5)
+    ]
+    (tmp_path / "log.csv").write_text("user,item,time,rating\n" + "\n".join(rows) + "\n")
+    (tmp_path / "films.csv").write_text(
+        'film_id,title,genres\nf0,"Café, the film",Drama|War\nf9,Unseen,Drama\n'
+    )
+    return tmp_path
+
+
+def test_words_for_people_and_json_for_programs(folder: Path) -> None:
+    done = matinee("check", "log.csv", "--items", "films.csv", "--json", "-", cwd=folder)
+    assert done.returncode == 0
+    assert "6 viewers, 8 items, 30 events" in done.stderr
+    assert "user is column 'user'" in done.stderr
+    assert "Judged by time-split" in done.stderr
+    assert "popularity" in done.stderr
+    report = json.loads(done.stdout)
+    assert report["counts"]["items"] == 8
+    assert report["default_protocol"] == "time-split"
+    assert {one["name"] for one in report["protocols"]} >= {"time-split", "leave-one-out", "random-holdout"}
+    assert {"memory_bytes", "cpu_s", "fits"} <= set(report["needs"][0])
+
+
+def test_quiet_prints_nothing_and_still_writes_the_json(folder: Path) -> None:
+    done = matinee("check", "log.csv", "--quiet", "--json", "report.json", cwd=folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert json.loads((folder / "report.json").read_text())["counts"]["events"] == 30
+
+
+def test_log_options_reach_the_log(folder: Path) -> None:
+    (folder / "shop.toml").write_text('[log]\npositive = "rating>=3"\nitems = "films.csv"\n')
+    done = matinee("check", "log.csv", "--log-settings", "shop.toml", "--quiet", "--json", "-", cwd=folder)
+    report = json.loads(done.stdout)
+    assert report["counts"]["events"] == 18
+    assert "12 events not rating>=3" in " ".join(report["notes"])
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("missing.csv",), "missing.csv"),
+        (("log.csv", "--positive", "rating>=9"), "No event is left"),
+        (("log.csv", "--target", "purchase"), "no column of kinds"),
+        (("log.csv", "--items", "log.csv", "--weight", "view"), "--weight: expected"),
+        (("bad.csv",), "row 3, column 'time'"),
+        (("empty.csv",), "empty.csv"),
+    ],
+)
+def test_what_is_unusable_is_one_sentence_and_exit_status_2(
+    folder: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    (folder / "bad.csv").write_text("user,item,time\na,x,1700000000\na,y,soon\n")
+    (folder / "empty.csv").write_text("")
+    done = matinee("check", *words, cwd=folder)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
