@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from matinee.core.types import Bool, Float32, Histories, Int64, Ragged
+from matinee.data.facts import ReadReport
 from matinee.data.vocabulary import Vocabulary
 
 
@@ -31,6 +32,8 @@ class InteractionLog:
         repeats: whether the same item again is a fair answer.
         target: what is to be predicted: an event kind, "rating", or None for every kind.
         fingerprint: SHA-256 (hex) of the log's bytes and of what its events were taken to mean.
+        notes: what was done to it and what is odd, in plain words.
+        report: what was found while it was read; None where it was made otherwise.
     """
 
     viewers: Vocabulary
@@ -48,6 +51,7 @@ class InteractionLog:
     target: str | None = None
     fingerprint: str = ""
     notes: tuple[str, ...] = field(default=())
+    report: ReadReport | None = None
 
     def __len__(self) -> int:
         """Number of positive events."""

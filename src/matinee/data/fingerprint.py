@@ -1,0 +1,67 @@
+"""A log's fingerprint: SHA-256 of its bytes and of what its events were taken to mean."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from matinee.data.events import Events
+from matinee.data.options import LogOptions
+
+_BLOCK = 1 << 20
+
+
+def fingerprint_files(files: Sequence[Path], options: LogOptions) -> str:
+    """The fingerprint (hex) of a log that lies in files: of their bytes in this order, not of their names."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.stat().st_size.to_bytes(8, "little"))
+        _add_file(digest, file)
+    _add_meaning(digest, options)
+    return digest.hexdigest()
+
+
+def fingerprint_events(events: Events, options: LogOptions) -> str:
+    """The fingerprint (hex) of a log that came as a table: of its ids and columns."""
+    digest = hashlib.sha256()
+    for vocabulary in (events.viewers, events.items):
+        for id_ in vocabulary.arrow:
+            digest.update(id_.as_buffer() or b"")
+            digest.update(b"\0")
+    digest.update("\0".join(events.kinds).encode())
+    for name in ("viewer", "item", "time", "position", "kind", "value"):
+        column = getattr(events, name)
+        digest.update(name.encode())
+        if column is not None:
+            digest.update(np.ascontiguousarray(column).data)
+    _add_meaning(digest, options)
+    return digest.hexdigest()
+
+
+def _add_file(digest: Any, file: Path) -> None:
+    with file.open("rb", buffering=0) as stream:
+        block = bytearray(_BLOCK)
+        view = memoryview(block)
+        while size := stream.readinto(block):
+            digest.update(view[:size])
+
+
+def _add_meaning(digest: Any, options: LogOptions) -> None:
+    """What changes the events: not whether bad rows may be left out, nor what stands beside the log."""
+    meaning = {
+        "columns": dict(sorted(options.columns.items())),
+        "target": options.target,
+        "weight": dict(sorted(options.weight.items())),
+        "positive": options.positive,
+        "negative": list(options.negative),
+        "repeats": options.repeats,
+        "session_gap": options.session_gap,
+    }
+    digest.update(json.dumps(meaning, sort_keys=True).encode())
+    if options.aliases is not None and Path(options.aliases).is_file():
+        _add_file(digest, Path(options.aliases))

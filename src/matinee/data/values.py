@@ -1,0 +1,191 @@
+"""Columns of one batch, from whatever type they came in, with the rows that are bad."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from matinee.core.types import Bool, Float32, Int64
+from matinee.data.times import to_ms
+
+CODED = pa.dictionary(pa.int32(), pa.string())
+EMPTY_VALUES = ("", "NA", "N/A", "NULL", "null", "None", "NaN", "nan", "\\N")
+UNNAMED_KIND = "unknown"
+_PROBLEMS = {
+    "user": "the row has no viewer",
+    "item": "the row has no item",
+    "time": "not a time after 1970-01-01",
+    "order": "not a whole number",
+    "value": "not a number",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The columns of one batch, parsed.
+
+    Attributes:
+        coded: role (user, item, kind) -> dictionary array of int32 and strings.
+        numbers: role (time: int64 milliseconds; order: int64; value: float32) -> shape (rows,).
+        bad: role -> bool, shape (rows,): rows that this role makes unusable; roles without any are left out.
+        units: how many times had which unit.
+    """
+
+    coded: Mapping[str, Any]
+    numbers: Mapping[str, NDArray[Any]]
+    bad: Mapping[str, Bool]
+    units: Mapping[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.coded["user"])
+
+    def keep(self, mask: Bool) -> Columns:
+        """Only some rows; ids that no row is left of are gone."""
+        chosen = pa.array(mask)
+        coded = {
+            role: array.filter(chosen).dictionary_decode().dictionary_encode().cast(CODED)
+            for role, array in self.coded.items()
+        }
+        numbers = {role: array[mask] for role, array in self.numbers.items()}
+        return Columns(coded=coded, numbers=numbers, bad={}, units=self.units)
+
+
+def problem_of(role: str) -> str:
+    """What is wrong with a row that a role makes unusable."""
+    return _PROBLEMS[role]
+
+
+def parse_columns(arrays: Mapping[str, pa.Array]) -> Columns:
+    """Parse the columns of one batch.
+
+    Args:
+        arrays: role -> the column as read, any Arrow type.
+
+    Raises:
+        pa.ArrowInvalid: a column's type cannot hold what its role needs.
+    """
+    coded: dict[str, Any] = {}
+    numbers: dict[str, NDArray[Any]] = {}
+    bad: dict[str, Bool | None] = {}
+    units: Mapping[str, int] = {}
+    for role, array in arrays.items():
+        if role in ("user", "item"):
+            coded[role], bad[role] = to_ids(array)
+        elif role == "kind":
+            coded[role] = _to_kinds(array)
+        elif role == "time":
+            times = to_ms(array)
+            numbers[role], bad[role], units = times.ms, times.bad, times.units
+        elif role == "order":
+            numbers[role], bad[role] = to_positions(array)
+        else:
+            numbers[role], bad[role] = to_values(array)
+    return Columns(
+        coded=coded,
+        numbers=numbers,
+        bad={role: mask for role, mask in bad.items() if mask is not None},
+        units=units,
+    )
+
+
+def to_ids(array: pa.Array) -> tuple[pa.Array, Bool | None]:
+    """Ids as a dictionary array of strings, byte for byte, and which rows have none.
+
+    Raises:
+        pa.ArrowInvalid: the column is of a type that ids cannot be of.
+    """
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    ids = array.dictionary
+    kind = ids.type
+    if pa.types.is_floating(kind) or pa.types.is_nested(kind) or pa.types.is_boolean(kind):
+        raise pa.ArrowInvalid(f"ids are strings or whole numbers, not {kind}: write them as strings")
+    if array.type != CODED:
+        array = pa.DictionaryArray.from_arrays(array.indices.cast(pa.int32()), ids.cast(pa.string()))
+        ids = array.dictionary
+    empty = pc.index(ids, "").as_py()
+    if empty < 0 and not array.null_count and not ids.null_count:
+        return array, None
+    bad = np.asarray(pc.fill_null(array.indices, -1)) < 0
+    if empty >= 0:
+        bad |= np.asarray(pc.fill_null(array.indices, -1)) == empty
+    if ids.null_count:
+        bad |= np.asarray(array.dictionary_decode().is_null())
+    return array, bad if bad.any() else None
+
+
+def _to_kinds(array: pa.Array) -> pa.Array:
+    """Names of kinds; events without one are of the kind "unknown"."""
+    kinds, bad = to_ids(array)
+    if bad is None:
+        return kinds
+    plain = kinds.dictionary_decode()
+    plain = pc.if_else(pa.array(bad), pa.scalar(UNNAMED_KIND, plain.type), plain)
+    return plain.dictionary_encode().cast(CODED)
+
+
+def to_values(array: pa.Array) -> tuple[Float32, Bool | None]:
+    """Numbers as float32, NaN where empty; which rows are no number or infinite."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    unread: Bool | None = None
+    if not _is_numeric(array.type):
+        array, unread = _numbers_of(array)
+    if pa.types.is_boolean(array.type) or pa.types.is_decimal(array.type):
+        array = array.cast(pa.float32())
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused as such
+        values = array.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    bad = np.isinf(values)
+    if unread is not None:
+        bad |= unread
+    return values, bad if bad.any() else None
+
+
+def to_positions(array: pa.Array) -> tuple[Int64, Bool | None]:
+    """Whole numbers as int64, and which rows have none."""
+    unread: Bool | None = None
+    if not _is_numeric(array.type):
+        array, unread = _numbers_of(array)
+    bad = np.asarray(array.is_null())
+    if unread is not None:
+        bad |= unread
+    if pa.types.is_floating(array.type):
+        floats = np.nan_to_num(np.asarray(array.fill_null(0)), nan=0.5, posinf=0.5, neginf=0.5)
+        bad |= floats != np.floor(floats)
+        return floats.astype(np.int64), bad if bad.any() else None
+    filled = np.asarray(array.fill_null(0).cast(pa.int64()))
+    return filled, bad if bad.any() else None
+
+
+def _is_numeric(kind: Any) -> bool:
+    types = pa.types
+    return bool(
+        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
+    )
+
+
+def _numbers_of(array: pa.Array) -> tuple[pa.Array, Bool | None]:
+    """Strings as float64, null where empty, and which rows are neither."""
+    text = pc.utf8_trim_whitespace(array.cast(pa.string()))
+    empty = pc.is_in(text, value_set=pa.array(EMPTY_VALUES, pa.string()))
+    given = pc.if_else(empty, pa.scalar(None, pa.string()), text)
+    try:
+        return given.cast(pa.float64()), None
+    except pa.ArrowInvalid:
+        numbers = [_number(one) for one in given.to_pylist()]
+        bad = np.array([value is None for value in numbers]) & np.asarray(given.is_valid())
+        return pa.array(numbers, pa.float64()), bad
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
