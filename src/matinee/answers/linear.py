@@ -1,9 +1,9 @@
 """Linear models: an item's score is a sum over the events of a history, each weighted by how long ago it was.
 
-score(j) = bias[j] + sum over rates s and events e of weight_e * decays[s] ** back_e * W[s * items + item_e, j]
+score(j) = bias[j] + sum over rates s, events e of weight_e * decays[s] ** back_e * W[s * items + item_e, j]
 
-where back_e counts the events after e. One scorer answers for transitions, ease, item_knn and graph_filter; they
-differ in where W comes from. W is the sum of whichever of these tensors the part has:
+where back_e counts the events after e. One scorer answers for transitions, ease, item_knn and graph_filter;
+they differ in where W comes from. W is the sum of whichever of these tensors the part has:
 
 - `weights`: dense, shape (rates x items, items);
 - `indptr`, `indices`, `data`: sparse rows (CSR), such as the largest weights of each item;
@@ -99,7 +99,7 @@ class LinearScorer:
         """W[rows, item], in the shape of `rows`."""
         cells = np.zeros(rows.shape, np.float32)
         if self._dense is not None:
-            cells += _float32(self._dense[rows, item])
+            cells += float32_of(self._dense[rows, item])
         if self._sparse is not None:
             flat = np.asarray(self._sparse[rows.ravel()][:, [item]].todense(), np.float32)
             cells += flat.reshape(rows.shape)
@@ -115,15 +115,15 @@ def bf16(array: Float32) -> NDArray[np.uint16]:
     return (rounded >> np.uint32(16)).astype(np.uint16)
 
 
-def _float32(array: NDArray[Any]) -> Float32:
-    """Tensors as they are reckoned with: bf16 bit patterns become float32."""
+def float32_of(array: NDArray[Any]) -> Float32:
+    """A tensor as it is reckoned with: bf16 bit patterns become float32."""
     if array.dtype == np.uint16:
         return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
     return np.asarray(array, dtype=np.float32)
 
 
 def _optional(tensors: Mapping[str, NDArray[Any]], name: str) -> Float32 | None:
-    return _float32(tensors[name]) if name in tensors else None
+    return float32_of(tensors[name]) if name in tensors else None
 
 
 def _sparse_of(tensors: Mapping[str, NDArray[Any]], shape: tuple[int, int]) -> Any:
@@ -132,8 +132,9 @@ def _sparse_of(tensors: Mapping[str, NDArray[Any]], shape: tuple[int, int]) -> A
 
     if "indptr" not in tensors:
         return None
-    data = _float32(tensors["data"])
-    return scipy.sparse.csr_matrix((data, tensors["indices"], tensors["indptr"]), shape=shape)
+    width: Any = np.int32 if len(tensors["indices"]) < np.iinfo(np.int32).max else np.int64
+    indices, indptr = (np.asarray(tensors[name], dtype=width) for name in ("indices", "indptr"))
+    return scipy.sparse.csr_matrix((float32_of(tensors["data"]), indices, indptr), shape=shape)
 
 
 def _times_dense(query: Any, weights: NDArray[Any]) -> Float32:
@@ -151,6 +152,6 @@ def _times_dense(query: Any, weights: NDArray[Any]) -> Float32:
         return scores
     width = max(16, _BLOCK_BYTES // (4 * len(rows)))
     for start in range(0, weights.shape[1], width):
-        block = np.ascontiguousarray(_float32(weights[rows, start : start + width]))
+        block = np.ascontiguousarray(float32_of(weights[rows, start : start + width]))
         scores[:, start : start + width] = narrow @ block
     return scores

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 from matinee.core.errors import unknown_name
 from matinee.core.promise import Recommender
+from matinee.recommenders.ease import Ease
 from matinee.recommenders.friends import Friends
 from matinee.recommenders.ials import Ials
+from matinee.recommenders.item_knn import ItemKnn
 from matinee.recommenders.popularity import Popularity
 from matinee.recommenders.recent import Recent
+from matinee.recommenders.transitions import Transitions
 from matinee.recommenders.user_knn import UserKnn
 
 RECOMMENDERS: dict[str, type[Any]] = {
+    "ease": Ease,
     "friends": Friends,
     "ials": Ials,
+    "item_knn": ItemKnn,
     "popularity": Popularity,
     "recent": Recent,
+    "transitions": Transitions,
     "user_knn": UserKnn,
 }
 
@@ -32,3 +40,14 @@ def make_recommender(name: str, settings: Mapping[str, Any] | None = None) -> Re
         raise unknown_name("recommender", name, RECOMMENDERS)
     recommender: Recommender = RECOMMENDERS[name](**dict(settings or {}))
     return recommender
+
+
+class _Door(ModuleType):
+    """`matinee.recommenders()` names them: Python binds this folder to that name, so the folder is called."""
+
+    def __call__(self) -> tuple[str, ...]:
+        """The names of all recommenders, for `matinee.fit` and `matinee.compare`."""
+        return tuple(sorted(RECOMMENDERS))
+
+
+sys.modules[__name__].__class__ = _Door

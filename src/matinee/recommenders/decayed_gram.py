@@ -1,0 +1,171 @@
+"""The sums that the regression from decayed histories to the next item is solved from.
+
+At each event t that is to be predicted, the features are the decayed histories
+h_t^a = sum over p < t of a^(t-1-p) w_p e(item_p), one for each decay rate a, and the event counts u_t. The
+Gram matrix is G_ab = sum u_t h_t^a (h_t^b)', the targets are T_a = sum u_t h_t^a e(item_t)'. A pair of events
+p < q, k apart, adds a^k w_p w_q R_q to G, where R_q = sum over t > q of (ab)^(t-1-q) u_t are the later steps
+that both still serve, and a^(k-1) w_p u_q to T. So one pass over the lags makes both.
+
+Sums over disjoint sets of predicted events add up: new events need only their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matinee.core.types import Bool, Float32, Histories
+from matinee.recommenders.cooccurrence import pair_sums, remaining
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sums:
+    """Gram matrix and targets, pair by pair; scipy CSR matrices of shape (items, items), rows newer items.
+
+    Attributes:
+        pairs: [a][b]: pairs whose older event is seen at rate a, and whose newer one at rate b.
+        same: float32, shape (rates, rates, items): what each event adds to the Gram matrix with itself.
+        targets: [a]: for each predicted item (row), the decayed histories at rate a before it.
+    """
+
+    pairs: tuple[tuple[Any, ...], ...]
+    same: Float32
+    targets: tuple[Any, ...]
+
+    def __add__(self, other: Sums) -> Sums:
+        """The sums over both sets of predicted events."""
+        return Sums(
+            pairs=tuple(
+                tuple(x + y for x, y in zip(mine, theirs, strict=True))
+                for mine, theirs in zip(self.pairs, other.pairs, strict=True)
+            ),
+            same=self.same + other.same,
+            targets=tuple(x + y for x, y in zip(self.targets, other.targets, strict=True)),
+        )
+
+    def renamed(self, codes: NDArray[np.int64], n_items: int) -> Sums:
+        """The same sums where item i has become item `codes[i]` of a catalogue of `n_items`."""
+        same = np.zeros((*self.same.shape[:2], n_items), np.float32)
+        same[:, :, codes] = self.same
+        return Sums(
+            pairs=tuple(tuple(_renamed(x, codes, n_items) for x in row) for row in self.pairs),
+            same=same,
+            targets=tuple(_renamed(x, codes, n_items) for x in self.targets),
+        )
+
+
+def sums_of(
+    histories: Histories,
+    n_items: int,
+    decays: tuple[float, ...],
+    windows: tuple[int, ...],
+    predicted: Bool | None = None,
+) -> Sums:
+    """Sum over all predicted events of some histories.
+
+    Args:
+        histories: oldest event first; events that are no `targets` are never predicted.
+        n_items: size of the catalogue.
+        decays: rates between 0 and 1.
+        windows: the greatest lag of a pair for each rate.
+        predicted: bool, shape (events,): predict these only; None: all.
+    """
+    weights = np.ones(len(histories.items)) if histories.weights is None else histories.weights
+    counts = weights.astype(np.float64)
+    for mask in (histories.targets, predicted):
+        counts = counts if mask is None else counts * mask
+    pairs, targets = [], []
+    same = np.zeros((len(decays), len(decays), n_items), np.float32)
+    for a, (decay, window) in enumerate(zip(decays, windows, strict=True)):
+        serves = [weights * remaining(counts, histories, decay * other) for other in decays]
+        for b, serve in enumerate(serves):
+            same[a, b] = np.bincount(histories.items, weights * serve, n_items)
+        *row, target = pair_sums(histories, n_items, decay, window, [*serves, counts / decay])
+        pairs.append(tuple(row))
+        targets.append(target)
+    return Sums(pairs=tuple(pairs), same=same, targets=tuple(targets))
+
+
+def dense_gram(sums: Sums) -> Float32:
+    """The Gram matrix: float32, shape (rates x items, rates x items), C order."""
+    rates, _, n = sums.same.shape
+    gram = np.zeros((rates * n, rates * n), np.float32)
+    diagonal = np.arange(n)
+    for a in range(rates):
+        for b in range(rates):
+            block = gram[a * n : (a + 1) * n, b * n : (b + 1) * n]
+            _add_into(block, sums.pairs[b][a])
+            _add_into(block.T, sums.pairs[a][b])
+            block[diagonal, diagonal] += sums.same[a, b]
+    return gram
+
+
+def sparse_gram(sums: Sums) -> Any:
+    """The Gram matrix as scipy CSR, shape (rates x items, rates x items)."""
+    import scipy.sparse
+
+    rates = len(sums.targets)
+    return scipy.sparse.block_array(
+        [
+            [
+                sums.pairs[a][b].T + sums.pairs[b][a] + scipy.sparse.diags_array(sums.same[a, b])
+                for b in range(rates)
+            ]
+            for a in range(rates)
+        ],
+        format="csr",
+    )
+
+
+def targets_by_item(sums: Sums) -> Any:
+    """T transposed: scipy CSR, shape (items, rates x items)."""
+    import scipy.sparse
+
+    return scipy.sparse.hstack(sums.targets, format="csr")
+
+
+def to_arrays(sums: Sums) -> dict[str, NDArray[Any]]:
+    """Named arrays, as a part keeps them."""
+    arrays: dict[str, NDArray[Any]] = {"same": sums.same}
+    for a, row in enumerate(sums.pairs):
+        named = {f"pairs.{a}.{b}": matrix for b, matrix in enumerate(row)} | {f"targets.{a}": sums.targets[a]}
+        for name, matrix in named.items():
+            arrays[f"{name}.indptr"] = matrix.indptr.astype(np.int64)
+            arrays[f"{name}.indices"] = matrix.indices.astype(np.int32)
+            arrays[f"{name}.data"] = matrix.data
+    return arrays
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Sums:
+    """The sums that `to_arrays` named."""
+    same = np.asarray(arrays["same"], np.float32)
+    rates, _, n = same.shape
+    return Sums(
+        pairs=tuple(tuple(_matrix(arrays, f"pairs.{a}.{b}", n) for b in range(rates)) for a in range(rates)),
+        same=same,
+        targets=tuple(_matrix(arrays, f"targets.{a}", n) for a in range(rates)),
+    )
+
+
+def _matrix(arrays: Mapping[str, NDArray[Any]], name: str, n: int) -> Any:
+    import scipy.sparse
+
+    fields = tuple(arrays[f"{name}.{field}"] for field in ("data", "indices", "indptr"))
+    return scipy.sparse.csr_matrix(fields, shape=(n, n))
+
+
+def _renamed(matrix: Any, codes: NDArray[np.int64], n: int) -> Any:
+    import scipy.sparse
+
+    cells = matrix.tocoo()
+    return scipy.sparse.csr_matrix((cells.data, (codes[cells.row], codes[cells.col])), shape=(n, n))
+
+
+def _add_into(block: Float32, matrix: Any, rows: int = 512) -> None:
+    """Add a sparse matrix to a dense block, with only some rows dense at a time."""
+    for start in range(0, matrix.shape[0], rows):
+        block[start : start + rows] += matrix[start : start + rows].toarray()

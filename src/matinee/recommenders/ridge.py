@@ -1,0 +1,159 @@
+"""Ridge regression from a Gram matrix, W = (G + ridge)^-1 T: dense by Cholesky, or local where G is large.
+
+The dense way works in float32 and in place: beside G only W and one block of columns are held. The local
+way (as Ning & Karypis, "SLIM", ICDM 2011, select features) solves each target on the features that go with
+it most: one small system per item, sparse weights, any catalogue.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matinee.core.promise import Needs
+from matinee.core.types import Float32, Float64
+
+_BLOCK = 1024
+_TRIES = 8
+
+
+def factor(gram: Float32, ridge: Float32 | float) -> tuple[Float32, float]:
+    """Cholesky factor of `gram + diag(ridge)`, in the memory of `gram`.
+
+    Where rounding leaves the matrix not positive definite, the ridge is doubled until it is.
+
+    Args:
+        gram: symmetric, float32, C order; overwritten.
+        ridge: one number, or one per row.
+
+    Returns:
+        The lower factor in Fortran order (its other triangle is not zeroed), and the multiple of the ridge
+        that it took.
+
+    Raises:
+        ArithmeticError: not even a ridge 128 times as large makes it positive definite (it has NaNs).
+    """
+    from scipy.linalg import lapack
+
+    diagonal = gram.diagonal().copy()
+    where = np.diag_indices(len(gram))
+    times = 1.0
+    for _ in range(_TRIES):
+        gram[where] = diagonal + np.float32(times) * ridge
+        lower, info = lapack.spotrf(gram.T, lower=1, overwrite_a=1, clean=0)
+        if info == 0 and np.isfinite(lower.diagonal()).all():
+            return lower, times
+        _mirror(gram)
+        times *= 2.0
+    raise ArithmeticError(f"No Cholesky factor after raising the ridge {times:.0f} times: are there NaNs?")
+
+
+def solve(lower: Float32, targets: Any) -> Float32:
+    """W = (G + ridge)^-1 T, from the factor.
+
+    Few targets (sparse T) are cheaper through the inverse, n^3 instead of 2 n^2 x items; `lower` is then
+    overwritten.
+
+    Args:
+        lower: from `factor`, shape (n, n).
+        targets: scipy CSR of T transposed, shape (items, n).
+
+    Returns:
+        float32, shape (n, items), C order.
+    """
+    from scipy.linalg import lapack
+
+    n, items = len(lower), targets.shape[0]
+    weights = np.empty((n, items), np.float32)
+    through_inverse = 10.0 * targets.nnz * n + float(n) ** 3 * 2 / 3 < 2.0 * float(n) ** 2 * items
+    inverse = inverted(lower) if through_inverse else lower
+    for start in range(0, items, _BLOCK):
+        block = targets[start : start + _BLOCK]
+        if through_inverse:
+            weights[:, start : start + _BLOCK] = (block @ inverse).T
+        else:
+            solved, _ = lapack.spotrs(lower, block.toarray().T, lower=1, overwrite_b=1)
+            weights[:, start : start + _BLOCK] = solved
+    return weights
+
+
+def inverted(lower: Float32) -> Float32:
+    """(G + ridge)^-1 from the factor, in its memory: symmetric, float32, C order."""
+    from scipy.linalg import lapack
+
+    inverse, _ = lapack.spotri(lower, lower=1, overwrite_c=1)
+    filled: Float32 = inverse.T
+    _mirror(filled, from_upper=True)
+    return filled
+
+
+def _mirror(matrix: NDArray[Any], from_upper: bool = False) -> None:
+    """Copy the lower triangle of a C-ordered matrix into the upper one, or the other way, block by block."""
+    source = matrix.T if from_upper else matrix
+    for start in range(0, len(matrix), _BLOCK):
+        stop = min(start + _BLOCK, len(matrix))
+        square = source[start:stop, start:stop]
+        square[:] = np.tril(square) + np.tril(square, -1).T
+        source[start:stop, stop:] = source[stop:, start:stop].T
+
+
+def solve_local(gram: Any, targets: Any, ridge: float, features: int) -> Any:
+    """Solve each target on its few strongest features.
+
+    Args:
+        gram: scipy CSR, symmetric, shape (n, n).
+        targets: scipy CSR of T transposed, shape (items, n).
+        ridge: what is added to the diagonal.
+        features: the most features of a target, those with the largest t / sqrt(g + ridge).
+
+    Returns:
+        scipy CSR float32, shape (n, items).
+    """
+    import scipy.sparse
+
+    diagonal = gram.diagonal() + ridge
+    place = np.full(gram.shape[0], -1, np.int32)
+    rows, columns, values = [], [], []
+    for j in range(targets.shape[0]):
+        span = slice(targets.indptr[j], targets.indptr[j + 1])
+        among, wanted = targets.indices[span], targets.data[span]
+        if len(among) > features:
+            best = np.argpartition(-wanted / np.sqrt(diagonal[among]), features)[:features]
+            among, wanted = among[best], wanted[best]
+        if not len(among):
+            continue
+        small = _submatrix(gram, among, place)
+        small[np.diag_indices(len(among))] += ridge
+        rows.append(among)
+        columns.append(np.full(len(among), j, np.int32))
+        values.append(np.linalg.solve(small, wanted.astype(np.float64)).astype(np.float32))
+    shape = (gram.shape[0], targets.shape[0])
+    if not rows:
+        return scipy.sparse.csr_matrix(shape, dtype=np.float32)
+    cells = (np.concatenate(rows), np.concatenate(columns))
+    return scipy.sparse.csr_matrix((np.concatenate(values), cells), shape=shape)
+
+
+def local_needs(pairs: float, rates: int, n_items: int) -> Needs:
+    """What sums over so many pairs of events and a local solution take."""
+    cells = min(pairs * rates, float(rates * n_items) ** 2)
+    return Needs(
+        memory_bytes=int(40 * cells + 200 * 12 * rates * n_items + 2**28),
+        cpu_s=pairs * (rates + 1) * 5e-8 + n_items * rates * 3e-4,
+    )
+
+
+def _submatrix(gram: Any, among: NDArray[Any], place: NDArray[np.int32]) -> Float64:
+    """gram[among, among] as a dense matrix; `place` is all -1, and is so again afterwards."""
+    place[among] = np.arange(len(among))
+    starts, lengths = gram.indptr[among], np.diff(gram.indptr)[among]
+    ends = np.cumsum(lengths)
+    cells = np.repeat(starts - (ends - lengths), lengths) + np.arange(ends[-1])
+    columns = place[gram.indices[cells]]
+    inside = columns >= 0
+    small = np.zeros((len(among), len(among)))
+    small[np.repeat(np.arange(len(among)), lengths)[inside], columns[inside]] = gram.data[cells[inside]]
+    place[among] = -1
+    return small

@@ -1,0 +1,158 @@
+"""Transitions: ridge regression in closed form from a viewer's decayed history to the next item.
+
+Minimises the sum over all events t of |e(item_t) - W' h_t|^2, plus ridge |W|^2, where h_t holds the items
+before t, each decayed by how many events ago it was, once per decay rate: a fast rate knows what one has
+just watched, a slow one what one likes. The Gram matrix comes from sums over pairs (decayed_gram.py), the
+solution from one Cholesky factor (ridge.py); new events only add to the sums
+(`matinee.recommenders.update`).
+
+Where few pairs of items ever meet, or the Gram matrix does not fit in memory, every item is solved on the
+few features that go with it most. A log without an order has no next item: there each item is regressed on
+the rest of its viewer's history, which is EASE, and the part's `note` says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from matinee.answers.compact import sparse_tensors
+from matinee.answers.decay import window_of
+from matinee.answers.model import Model, model_of
+from matinee.core.errors import SettingsError
+from matinee.core.promise import Log, Needs, Part
+from matinee.core.settings import config_values, make_config
+from matinee.core.space import Choice, Space, Span
+from matinee.core.types import Float32
+from matinee.recommenders.cooccurrence import pairs_within
+from matinee.recommenders.decayed_gram import (
+    Sums,
+    dense_gram,
+    sparse_gram,
+    sums_of,
+    targets_by_item,
+    to_arrays,
+)
+from matinee.recommenders.ease import EaseConfig, set_part
+from matinee.recommenders.memory import fits, require
+from matinee.recommenders.ridge import factor, local_needs, solve, solve_local
+
+_LOCAL = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransitionsConfig:
+    """Settings of `transitions`.
+
+    Attributes:
+        decays: what each step back multiplies an event with, one rate per set of features: nearer 1 looks
+            further back; more rates fit more and cost their cube.
+        ridge: more of it trusts rare pairs less.
+        popularity: more of it holds frequent items back: scores are divided by events ** popularity.
+        threshold: events that count less than this are left out: smaller looks further back and costs more.
+        features: solve each item on so many features that go with it most; 0: on all; none: on 100 where few
+            pairs of items meet or memory is short, else on all.
+    """
+
+    decays: tuple[float, ...] = (0.6, 0.95)
+    ridge: float = 300.0
+    popularity: float = 0.1
+    threshold: float = 0.02
+    features: int | None = None
+
+
+class Transitions:
+    """From what was watched, and how long ago, to what is watched next.
+
+    Args:
+        settings: fields of `TransitionsConfig` that differ from its defaults.
+    """
+
+    name = "transitions"
+    Config = TransitionsConfig
+    space: ClassVar[Space] = {
+        "decays": Choice(((0.7,), (0.8,), (0.5, 0.9), (0.6, 0.95), (0.4, 0.8, 0.97))),
+        "ridge": Span(low=20.0, high=2000.0, log=True),
+        "popularity": Span(low=0.0, high=0.3),
+    }
+
+    def __init__(self, **settings: Any) -> None:
+        self.config = make_config(TransitionsConfig, settings, self.name)
+        _check(self.config)
+
+    def needs(self, log: Log) -> Needs:
+        """Predict memory and time of a fit."""
+        if self._features(log):
+            return local_needs(_pairs(self.config, log), len(self.config.decays), log.n_items)
+        return dense_needs(self.config, log)
+
+    def fit(self, log: Log, *, seed: int = 0) -> Model:  # noqa: ARG002 - nothing is drawn
+        """Fit on a log; the seed changes nothing.
+
+        Raises:
+            TooLarge: the fit would need more memory than there is.
+        """
+        if not log.ordered:
+            part = set_part(log, EaseConfig(ridge=self.config.ridge, features=self.config.features))
+            return model_of(self.name, config_values(self.config), part, log)
+        needed = self.needs(log).memory_bytes
+        require(needed, f"transitions over {log.n_items:,} items", "take fewer decays, or features=50")
+        sums = sums_of(log.histories, log.n_items, self.config.decays, windows_of(self.config))
+        return model_of(self.name, config_values(self.config), self.part(sums, log), log)
+
+    def part(self, sums: Sums, log: Log) -> Part:
+        """Solve for the weights; `log` tells how frequent each item is."""
+        config = self.config
+        events = np.bincount(log.histories.items, minlength=log.n_items).astype(np.float64)
+        damp = (np.maximum(events.mean(), 1.0) / np.maximum(events, 1.0)) ** config.popularity
+        settings = config_values(config) | {"windows": list(windows_of(config))}
+        features = self._features(log)
+        if features:
+            weights = solve_local(sparse_gram(sums), targets_by_item(sums), config.ridge, features)
+            tensors = sparse_tensors(weights.multiply(damp.astype(np.float32)[None, :]).tocsr())
+            return Part(kind="linear", settings=settings, tensors=tensors, sums=to_arrays(sums))
+        lower, times = factor(dense_gram(sums), config.ridge)
+        dense: Float32 = solve(lower, targets_by_item(sums))
+        dense *= damp.astype(np.float32)
+        settings |= {"ridge_used": config.ridge * times}
+        return Part(kind="linear", settings=settings, tensors={"weights": dense}, sums=to_arrays(sums))
+
+    def _features(self, log: Log) -> int:
+        """Features per item of the local way, 0 for the dense way."""
+        if self.config.features is not None:
+            return self.config.features
+        crowded = _pairs(self.config, log) * 20 > float(log.n_items) ** 2
+        return 0 if crowded and fits(dense_needs(self.config, log).memory_bytes) else _LOCAL
+
+
+def windows_of(config: TransitionsConfig) -> tuple[int, ...]:
+    """How many events back each rate looks."""
+    return tuple(window_of(decay, config.threshold) for decay in config.decays)
+
+
+def dense_needs(config: TransitionsConfig, log: Log) -> Needs:
+    """What the dense way takes."""
+    rates, n, pairs = len(config.decays), log.n_items, _pairs(config, log)
+    cells = float(rates * n) ** 2 + rates * float(n) ** 2
+    sums = min(pairs, float(rates * n) ** 2) * 8.0 * (rates + 1) / rates
+    flops = (rates * n) ** 3 / 3 + 2.0 * (rates * n) ** 2 * n
+    cpu_s = flops / 4e10 + pairs * (rates + 1) * 1.5e-8
+    return Needs(memory_bytes=int(4 * cells + 2 * sums + 2**28), cpu_s=cpu_s)
+
+
+def _pairs(config: TransitionsConfig, log: Log) -> float:
+    """Pairs of events that the sums go over."""
+    return sum(pairs_within(log.histories.lengths, window) for window in windows_of(config))
+
+
+def _check(config: TransitionsConfig) -> None:
+    if not config.decays or not all(0.0 < decay < 1.0 for decay in config.decays):
+        raise SettingsError(f"transitions needs decays between 0 and 1, found {config.decays}.")
+    if not 0.0 < config.threshold < 1.0:
+        raise SettingsError(f"transitions needs a threshold between 0 and 1, found {config.threshold}.")
+    if config.ridge <= 0.0:
+        raise SettingsError(f"transitions needs a ridge above 0, found {config.ridge}.")
+    if config.features is not None and config.features < 0:
+        raise SettingsError(f"transitions needs features of 0 or more, or none, found {config.features}.")

@@ -1,0 +1,217 @@
+"""transitions, ease and item_knn: what each promises beyond the conformance suite."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from matinee.answers.compact import compact, largest
+from matinee.answers.linear import LinearScorer
+from matinee.core.errors import SettingsError, TooLarge
+from matinee.core.types import histories_of, newcomers
+from matinee.data.log import InteractionLog
+from matinee.data.vocabulary import Vocabulary
+from matinee.recommenders import make_recommender, memory
+from matinee.recommenders.update import new_events, update
+
+FAMILY = ["transitions", "ease", "item_knn"]
+
+
+def log_of(lists: list[list[str]], items: list[str] | None = None, order: str = "order") -> InteractionLog:
+    """A log from lists of item ids, one a viewer."""
+    ids = items or sorted(set(itertools.chain(*lists)))
+    code = {id_: c for c, id_ in enumerate(ids)}
+    return InteractionLog(
+        viewers=Vocabulary([f"v{r}" for r in range(len(lists))]),
+        items=Vocabulary(ids),
+        histories=histories_of([[code[i] for i in row] for row in lists]),
+        item_table=pa.table({"id": ids}),
+        order=order,
+    )
+
+
+def chains(predictable: bool, viewers: int = 300, n_items: int = 40, length: int = 12) -> list[list[str]]:
+    """Histories in which item i is followed by i + 1 three times out of four, or by anything."""
+    random = np.random.default_rng(8)
+    lists = []
+    for _ in range(viewers):
+        row = [int(random.integers(n_items))]
+        while len(row) < length:
+            step = (row[-1] + 1) % n_items if predictable and random.random() < 0.75 else None
+            row.append(int(random.integers(n_items)) if step is None else step)
+        lists.append([f"i{i:02d}" for i in row])
+    return lists
+
+
+def hits_at_5(name: str, lists: list[list[str]], **settings: object) -> float:
+    """How often the last event is among the first five, after fitting on all the others."""
+    log = log_of([row[:-1] for row in lists], sorted(set(itertools.chain(*lists))))
+    model = make_recommender(name, settings).fit(log)
+    scores = model.scores(newcomers(log.histories))
+    answers = log.items.codes([row[-1] for row in lists])
+    above = (scores > scores[np.arange(len(lists)), answers][:, None]).sum(axis=1)
+    return float((above < 5).mean())
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_finds_what_follows_and_finds_nothing_in_noise(name: str) -> None:
+    settings = {"ridge": 5.0} if name != "item_knn" else {}
+    assert hits_at_5(name, chains(True), **settings) > 0.55
+    assert hits_at_5(name, chains(False), **settings) < 0.22
+
+
+@pytest.mark.parametrize("name", ["transitions", "ease"])
+def test_local_way_on_all_features_is_the_dense_way(name: str) -> None:
+    log = log_of(chains(False))  # where every pair of items meets
+    dense = make_recommender(name, {"features": 0}).fit(log)
+    local = make_recommender(name, {"features": 1000}).fit(log)
+    askers = newcomers(log.histories)
+    np.testing.assert_allclose(dense.scores(askers), local.scores(askers), atol=2e-4)
+
+
+def test_ease_is_the_formula_of_the_paper() -> None:
+    log = log_of(chains(True))
+    part = make_recommender("ease", {"ridge": 20.0, "features": 0}).fit(log).parts["ease"]
+    X = np.zeros((len(log.histories), log.n_items))
+    X[log.histories.rows(), log.histories.items] = 1.0
+    P = np.linalg.inv(X.T @ X + 20.0 * np.eye(log.n_items))
+    wanted = -P / P.diagonal()
+    np.fill_diagonal(wanted, 0.0)
+    np.testing.assert_allclose(part.tensors["weights"], wanted, atol=1e-4)
+
+
+def test_item_knn_counts_as_its_docstring_says() -> None:
+    log = log_of([["a", "b", "c"], ["b", "a"]])
+    settings = {"decay": 0.5, "backward": 0.25, "shrink": 1.0, "popularity_from": 1.0, "popularity_to": 0.5}
+    model = make_recommender("item_knn", settings).fit(log)
+    found = model.scorer.similar(np.array([0], np.int32))[0]
+    n = {"a": 2 + 1, "b": 2 + 1, "c": 1 + 1}
+    assert found[1] == pytest.approx((1 + 0.25) / (n["a"] * n["b"] ** 0.5), rel=1e-5)
+    assert found[2] == pytest.approx(0.5 / (n["a"] * n["c"] ** 0.5), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_without_order_the_order_changes_nothing(name: str) -> None:
+    lists = chains(True, viewers=60)
+    turned = [row[::-1] for row in lists]
+    forward = make_recommender(name).fit(log_of(lists, order="none"))
+    backward = make_recommender(name).fit(log_of(turned, order="none"))
+    askers, reversed_ = newcomers(forward.log.histories), newcomers(backward.log.histories)
+    np.testing.assert_allclose(forward.scores(askers), backward.scores(reversed_), atol=1e-5)
+    settings = forward.parts[name].settings
+    assert settings["decays"] == [1.0]
+    assert "no order" in settings["note"]
+
+
+@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize("lists", [[["a"]], [["a", "a", "a"]], [["a", "b"], []], [["a"], ["b"]]])
+def test_tiny_logs_give_finite_scores(name: str, lists: list[list[str]]) -> None:
+    log = log_of(lists)
+    model = make_recommender(name).fit(log)
+    scores = model.scores(newcomers(histories_of([[0], [], [-1, 99]])))
+    assert scores.shape == (3, log.n_items)
+    assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_refuses_what_memory_does_not_hold(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: 2**20)
+    with pytest.raises(TooLarge, match=r"needs 0\.\d GiB of memory"):
+        make_recommender(name).fit(log_of(chains(True)))
+
+
+def test_takes_the_local_way_where_pairs_are_few_or_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowded = log_of(chains(True))
+    sparse = log_of(chains(True), sorted(f"i{i:02d}" for i in range(2000)))
+    for name in ("transitions", "ease"):
+        assert "weights" in make_recommender(name).fit(crowded).parts[name].tensors
+        assert "indptr" in make_recommender(name).fit(sparse).parts[name].tensors
+    forced = make_recommender("transitions", {"features": 0})
+    assert forced.needs(sparse).memory_bytes > 4 * (2 * 2000) ** 2
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("transitions", {"decays": (0.5, 1.0)}),
+        ("transitions", {"ridge": 0}),
+        ("transitions", {"threshold": 1}),
+        ("transitions", {"features": -1}),
+        ("ease", {"query_decay": 0}),
+        ("ease", {"ridge": -1}),
+        ("item_knn", {"decay": 1.0}),
+        ("item_knn", {"neighbours": 0}),
+        ("item_knn", {"shrink": 0}),
+        ("ease", {"rigde": 1}),
+    ],
+)
+def test_settings_out_of_range_are_one_sentence(name: str, settings: dict[str, object]) -> None:
+    with pytest.raises(SettingsError):
+        make_recommender(name, settings)
+
+
+def test_update_is_the_fit_on_everything() -> None:
+    lists = chains(True, viewers=80)
+    old_lists = [row[: 12 - (v % 4) * 2] for v, row in enumerate(lists[:70])] + [[], []]
+    new_lists = [*lists[:70], ["i03", "zz", "i04"], [], ["i01", "zz", "i02"]]
+    old, new = log_of(old_lists), log_of(new_lists, ["zz", *sorted(set(itertools.chain(*lists)))])
+    for features in (0, 30):
+        recommender = make_recommender("transitions", {"features": features, "ridge": 5.0})
+        whole, grown = recommender.fit(new), update(recommender.fit(old), new)
+        askers = newcomers(new.histories)
+        np.testing.assert_allclose(whole.scores(askers), grown.scores(askers), atol=1e-4)
+        for key, wanted in whole.parts["transitions"].sums.items():
+            if key == "same":
+                np.testing.assert_allclose(grown.parts["transitions"].sums[key], wanted, atol=1e-4)
+    assert new_events(old, new).sum() == len(new) - len(old)
+
+
+def test_update_starts_again_where_the_past_changed() -> None:
+    old = log_of([["a", "b", "c"], ["b", "c"]])
+    changed = log_of([["a", "c", "b", "a"], ["b", "c"]])
+    assert new_events(old, changed) is None
+    assert new_events(old, log_of([["a", "b", "c"]])) is None
+    again = update(make_recommender("transitions").fit(old), changed)
+    wanted = make_recommender("transitions").fit(changed)
+    np.testing.assert_array_equal(
+        again.scores(newcomers(changed.histories)), wanted.scores(newcomers(changed.histories))
+    )
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_compact_weights_answer_nearly_the_same(name: str) -> None:
+    log = log_of(chains(True))
+    model = make_recommender(name, {} if name == "item_knn" else {"features": 0}).fit(log)
+    askers = newcomers(log.histories)
+    exact = model.scorer.score(askers)
+    small = compact(model.parts[name])
+    assert sum(t.nbytes for t in small.tensors.values()) <= 0.9 * sum(
+        t.nbytes for t in model.parts[name].tensors.values()
+    )
+    rounded = LinearScorer(small, model.context).score(askers)
+    assert np.abs(rounded - exact).max() < 0.01 * np.abs(exact).max()
+
+
+def test_compact_keeps_the_largest_weights_within_the_limit() -> None:
+    log = log_of(chains(True))
+    part = make_recommender("transitions", {"features": 0}).fit(log).parts["transitions"]
+    small = compact(part, limit_bytes=4000)
+    assert sum(t.nbytes for t in small.tensors.values()) <= 4000
+    assert small.settings["kept"] == (4000 - 8 * 80) // (4 * 80)
+    counts = np.diff(small.tensors["indptr"])
+    assert counts.max() == small.settings["kept"]
+    again = compact(small, keep=3)
+    assert np.diff(again.tensors["indptr"]).max() == 3
+    best = np.sort(np.argsort(-np.abs(part.tensors["weights"][5]))[:3])
+    np.testing.assert_array_equal(np.sort(again.tensors["indices"][15:18]), best)
+    other = dataclasses.replace(part, kind="other")
+    assert compact(other) is other
+
+
+def test_largest_entries_of_rows_by_size() -> None:
+    import scipy.sparse
+
+    matrix = scipy.sparse.csr_matrix(np.array([[1.0, -3, 2], [0, 0, 5], [0, 0, 0]], np.float32))
+    assert largest(matrix, 2).toarray().tolist() == [[0, -3, 2], [0, 0, 5], [0, 0, 0]]
