@@ -1,1 +1,100 @@
-"""Matinee: deep-learning recommendation for people without deep pockets."""
+"""Matinee: deep-learning recommendation for people without deep pockets.
+
+The doors are opened when they are used: `import matinee` loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matinee.answers.model import Model, load
+    from matinee.answers.rules import Rules
+    from matinee.answers.top import TopItems
+    from matinee.core.errors import MatineeError
+    from matinee.data.log import InteractionLog
+    from matinee.data.read import read_log
+    from matinee.recipes.compare import compare
+    from matinee.recipes.fit import fit
+    from matinee.recommenders.ease import Ease
+    from matinee.recommenders.friends import Friends
+    from matinee.recommenders.graph_filter import GraphFilter
+    from matinee.recommenders.ials import Ials
+    from matinee.recommenders.item_knn import ItemKnn
+    from matinee.recommenders.popularity import Popularity
+    from matinee.recommenders.recent import Recent
+    from matinee.recommenders.transitions import Transitions
+    from matinee.recommenders.user_knn import UserKnn
+
+    __version__: str
+
+    def recommenders() -> tuple[str, ...]:
+        """The names of all recommenders."""
+
+
+__all__ = [
+    "Ease",
+    "Friends",
+    "GraphFilter",
+    "Ials",
+    "InteractionLog",
+    "ItemKnn",
+    "MatineeError",
+    "Model",
+    "Popularity",
+    "Recent",
+    "Rules",
+    "TopItems",
+    "Transitions",
+    "UserKnn",
+    "__version__",
+    "compare",
+    "fit",
+    "load",
+    "read_log",
+    "recommenders",
+]
+
+# Each door and the file behind it.
+_DOORS = {
+    "Ease": "matinee.recommenders.ease",
+    "Friends": "matinee.recommenders.friends",
+    "GraphFilter": "matinee.recommenders.graph_filter",
+    "Ials": "matinee.recommenders.ials",
+    "InteractionLog": "matinee.data.log",
+    "ItemKnn": "matinee.recommenders.item_knn",
+    "MatineeError": "matinee.core.errors",
+    "Model": "matinee.answers.model",
+    "Popularity": "matinee.recommenders.popularity",
+    "Recent": "matinee.recommenders.recent",
+    "Rules": "matinee.answers.rules",
+    "TopItems": "matinee.answers.top",
+    "Transitions": "matinee.recommenders.transitions",
+    "UserKnn": "matinee.recommenders.user_knn",
+    "compare": "matinee.recipes.compare",
+    "fit": "matinee.recipes.fit",
+    "load": "matinee.answers.model",
+    "read_log": "matinee.data.read",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Open a door."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        found: Any = version("matinee")
+    elif name == "recommenders":
+        # Importing the folder binds it to this name; called, it names the recommenders.
+        found = import_module("matinee.recommenders")
+    elif name in _DOORS:
+        found = getattr(import_module(_DOORS[name]), name)
+    else:
+        raise AttributeError(f"module 'matinee' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pytest
 
 from matinee.core.errors import InputError, MissingExtra
-from matinee.recipes.nightly import SCHEMA, Plan, check_output, sink_of
+from matinee.recipes.nightly import SCHEMA, Plan
+from matinee.recipes.recommend import check_output, sink_of
 
 PLAN = Plan(key="one", now_ms=5)
 

@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 import typer
 
-from matinee.cli import check, compare, fit, recommend, similar, version
+from matinee.cli import check, compare, evaluate, fit, recommend, similar, version
 from matinee.core.errors import MatineeError
 
 # Commands import what they need inside their functions, so that `matinee --help` answers at once.
 COMMANDS: dict[str, Callable[..., None]] = {
     "check": check.command,
     "compare": compare.command,
+    "evaluate": evaluate.command,
     "fit": fit.command,
     "recommend": recommend.command,
     "similar": similar.command,

@@ -11,15 +11,15 @@ from typing import Any
 from matinee.core.errors import MatineeError
 from matinee.core.statistics import bootstrap_means, interval_of
 from matinee.data.split import Split
+from matinee.evaluate.evidence import Evidence
+from matinee.recipes.compare import DEFAULT_ROWS
 from matinee.recipes.handover import write_handover
-from matinee.recipes.isolate import Found, Job, run_isolated
+from matinee.recipes.isolate import Job, run_isolated
 from matinee.recommenders import RECOMMENDERS
 
 Progress = Callable[[str, float], None]
 
 METRIC = "ndcg@10"
-# Simplest first: among equals the simpler is taken.
-CANDIDATES = ("popularity", "recent", "friends", "item_knn", "user_knn", "ease", "transitions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,20 +45,21 @@ def candidates(log: Any, *, histories: bool) -> list[str]:
         histories: whether the model may answer from other people's histories.
     """
     people = {"friends", "user_knn"}
-    names = [name for name in CANDIDATES if name in RECOMMENDERS and (histories or name not in people)]
+    names = [name for name in DEFAULT_ROWS if name in RECOMMENDERS and (histories or name not in people)]
     return [name for name in names if name != "friends" or log.friends is not None]
 
 
 def choose(split: Split, names: Sequence[str], *, seed: int, progress: Progress) -> Choice:
     """Fit each recommender with its default settings on train, rank validation, take the best.
 
-    Each fit runs in a process of its own, on at most 2,000 validation viewers. The test is not looked at.
+    Each fit runs in a process of its own, judged by at most 2,000 validation viewers; the test is not looked
+    at. Of equals the first is taken.
 
     Raises:
         MatineeError: no recommender could be fitted; the message says why the last one could not.
     """
     means: dict[str, float | None] = {}
-    found: dict[str, Found] = {}
+    found: dict[str, Evidence] = {}
     error = ""
     with tempfile.TemporaryDirectory(prefix="matinee-choose-") as place:
         handover = Path(place) / "log"
@@ -78,7 +79,7 @@ def choose(split: Split, names: Sequence[str], *, seed: int, progress: Progress)
     return Choice(name=best, metrics=_metrics(found[best], seed), means=means)
 
 
-def _metrics(found: Found, seed: int) -> dict[str, dict[str, float]]:
+def _metrics(found: Evidence, seed: int) -> dict[str, dict[str, float]]:
     drawn = bootstrap_means(found.sums, found.counts, seed=seed)
     return {
         name: interval_of(found.mean(name), drawn[:, column]).to_json()

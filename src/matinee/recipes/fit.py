@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,12 +14,14 @@ from typing import Any
 from matinee.answers.bundle import refuse_foreign
 from matinee.answers.manifest import is_bundle, read_tombstones
 from matinee.answers.model import Model
-from matinee.core.errors import InputError, SettingsError, TooLarge
+from matinee.core.errors import InputError, SettingsError, TooLarge, unknown_name
 from matinee.core.memory import gigabytes, require_memory
 from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
+from matinee.data.protocols import PROTOCOLS
 from matinee.data.split import Split, split_log
 from matinee.recipes.choose import METRIC, Choice, candidates, choose
+from matinee.recipes.isolate_run import cpu_s, peak_rss_mb
 from matinee.recommenders import make_recommender
 
 Progress = Callable[[str, float], None]
@@ -48,6 +48,19 @@ class FitOptions:
     hold_out: str | None = None
     seed: int = 0
     histories: bool = True
+
+    def check(self) -> None:
+        """Refuse what no log could make right.
+
+        Raises:
+            SettingsError: an unknown recommender, setting or protocol, or settings of no recommender.
+        """
+        if self.recommender is not None:
+            make_recommender(self.recommender, self.settings)
+        elif self.settings:
+            raise SettingsError("Settings belong to a recommender: name it (--recommender NAME).")
+        if self.hold_out is not None and self.hold_out not in PROTOCOLS:
+            raise unknown_name("protocol", self.hold_out, PROTOCOLS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +110,8 @@ def fit_model(
     log: InteractionLog, options: FitOptions, progress: Progress = lambda _doing, _share: None
 ) -> Model:
     """Fit as the options say; the story of `fit`."""
-    if options.settings and options.recommender is None:
-        raise SettingsError("Settings belong to a recommender: name it (--recommender NAME).")
-    cpu, wall = _cpu_s(), time.perf_counter()
+    options.check()
+    cpu, wall = cpu_s(), time.perf_counter()
     held = split_log(log, options.hold_out, seed=options.seed) if options.hold_out else None
     learnt = held.train_and_validation if held else log
     if options.recommender is not None:
@@ -107,7 +119,7 @@ def fit_model(
     choice = None if options.recommender else _choose(log, held, options, progress)
     name = options.recommender or (choice.name if choice else "popularity")
     progress(f"fitting {name}", 0.9)
-    started = time.process_time()
+    started = cpu_s()
     model: Model = make_recommender(name, options.settings).fit(learnt, seed=options.seed)
     facts = {
         **model.facts,
@@ -118,8 +130,8 @@ def fit_model(
         "metrics": choice.metrics if choice else {},
         "metrics_from": _metrics_from(choice, held),
         "tried": choice.means if choice else {},
-        "fit_cpu_s": round(time.process_time() - started, 3),
-        "all_cpu_s": round(_cpu_s() - cpu, 3),
+        "fit_cpu_s": round(cpu_s() - started, 3),
+        "all_cpu_s": round(cpu_s() - cpu, 3),
         "all_wall_s": round(time.perf_counter() - wall, 3),
     }
     return replace(model, facts=facts)
@@ -148,13 +160,14 @@ def fit_bundle(
         "bundle": str(folder),
         "recommender": model.name,
         "settings": dict(model.config),
+        "keeps_histories": options.histories,
         "events": len(log),
         "viewers": log.n_viewers,
         "items": log.n_items,
         "log_sha256": log.fingerprint,
         **model.facts,
         "bundle_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
-        "peak_rss_mb": peak_rss_mb(),
+        "peak_rss_mb": round(peak_rss_mb(), 1),
     }
     return Fitted(model=model, bundle=folder, facts=facts)
 
@@ -169,18 +182,6 @@ def check_folder(folder: Path) -> None:
     above = next(one for one in folder.absolute().parents if one.exists())
     if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
         raise InputError(f"{folder}: {above} cannot be written; name another folder for the bundle.")
-
-
-def peak_rss_mb() -> float:
-    """The most memory that this process has had so far, in MB of 10**6 bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
-
-
-def _cpu_s() -> float:
-    """CPU-seconds of this process and of the processes that it started and saw end."""
-    spent = os.times()
-    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def _look_ahead(name: str, settings: Mapping[str, Any], log: InteractionLog) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -56,30 +55,6 @@ class Sink(Protocol):
 
     def finish(self) -> None:
         """Put the complete table in its place."""
-
-
-def sink_of(output: str) -> AbstractContextManager[Sink]:
-    """The sink of an output that a person named.
-
-    Raises:
-        InputError: the output's kind is unknown or it cannot be written there.
-        MissingExtra: PostgreSQL, without psycopg.
-    """
-    if output.startswith(("postgresql://", "postgres://")):
-        from matinee.recipes.postgres_table import PostgresTable
-
-        return PostgresTable(output)
-    return FileTable(output)
-
-
-def check_output(output: str) -> None:
-    """Refuse, before any work, an output that could not be written after it.
-
-    Raises:
-        InputError: its kind is unknown, or its folder is missing or read-only.
-        MissingExtra: PostgreSQL, without psycopg.
-    """
-    sink_of(output)
 
 
 class FileTable:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from matinee.answers.rules import Rules, Shelf
 from matinee.answers.top import FALLBACK, asked_of
 from matinee.core.errors import DataError, InputError
 from matinee.core.types import Int64
-from matinee.recipes.nightly import Plan, sink_of
+from matinee.recipes.nightly import FileTable, Plan, Sink
+from matinee.recipes.postgres_table import PostgresTable
 
 Progress = Callable[[str, float], None]
 
@@ -99,6 +101,10 @@ class Written:
     cpu_s: float
     wall_s: float
 
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
 
 def recommend_all(
     model: Model,
@@ -150,6 +156,28 @@ def recommend_all(
         cpu_s=time.process_time() - cpu,
         wall_s=time.perf_counter() - wall,
     )
+
+
+def sink_of(output: str) -> AbstractContextManager[Sink]:
+    """The sink of an output that a person named.
+
+    Raises:
+        InputError: the output's kind is unknown or it cannot be written there.
+        MissingExtra: PostgreSQL, without psycopg.
+    """
+    if output.startswith(("postgresql://", "postgres://")):
+        return PostgresTable(output)
+    return FileTable(output)
+
+
+def check_output(output: str) -> None:
+    """Refuse, before any work, an output that could not be written after it.
+
+    Raises:
+        InputError: its kind is unknown, or its folder is missing or read-only.
+        MissingExtra: PostgreSQL, without psycopg.
+    """
+    sink_of(output)
 
 
 def read_ids(path: str) -> list[str]:

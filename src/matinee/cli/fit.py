@@ -1,0 +1,100 @@
+"""`matinee fit`: from a log to a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from matinee.cli.log_options import Logs, with_log_options
+from matinee.cli.output import JsonPath, Output, Quiet, Seed
+from matinee.data.options import LogOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@with_log_options
+def command(
+    logs: Logs,
+    *,
+    bundle: Annotated[str, typer.Option("-o", "--output", metavar="BUNDLE", help="The folder to write.")],
+    log_options: LogOptions,
+    recommender: Annotated[
+        str | None,
+        typer.Option("--recommender", metavar="NAME", help="Which; default the one validation chooses."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of it; may be given again."),
+    ] = None,
+    hold_out: Annotated[
+        str | None,
+        typer.Option("--hold-out", metavar="PROTOCOL", help="Keep this protocol's test events from the fit."),
+    ] = None,
+    no_histories: Annotated[
+        bool, typer.Option("--no-histories", help="Leave viewers, histories and friends out of the bundle.")
+    ] = False,
+    json_path: JsonPath = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a recommender on a log and write it as a bundle.
+
+    What cannot be done is said before the work: a folder that cannot be written, too little memory or disk.
+
+    Example: matinee fit ratings.csv --items movies.csv -o bundle
+    """
+    from matinee.core.settings import parse_pairs
+    from matinee.data.read import read_log
+    from matinee.recipes.fit import FitOptions, check_folder, fit_bundle
+
+    output = Output(json_path, quiet)
+    check_folder(Path(bundle))
+    options = FitOptions(
+        recommender=recommender,
+        settings=parse_pairs(settings or []),
+        hold_out=hold_out,
+        seed=seed,
+        histories=not no_histories,
+    )
+    options.check()
+    with output.progress() as progress:
+        log = read_log(
+            logs, log_options, progress=lambda doing, done, all_: progress(doing, done / max(all_, 1))
+        )
+        fitted = fit_bundle(log, bundle, options, progress)
+    first = log.viewers.id(0) if len(log.viewers) else "ID"
+    for line in _summary(fitted.facts, first):
+        output.say(line)
+    output.result(fitted.facts)
+
+
+def _summary(facts: Mapping[str, Any], viewer: str) -> Iterator[str]:
+    """What the fit did, and what to try next."""
+    import shlex
+
+    bundle = shlex.quote(facts["bundle"])
+    settings = ", ".join(f"{key}={value}" for key, value in facts["settings"].items())
+    yield (
+        f"Fitted {facts['recommender']} on {facts['fitted_on']}: {facts['events']:,} events, "
+        f"{facts['viewers']:,} viewers, {facts['items']:,} items."
+    )
+    if settings:
+        yield f"Settings: {settings}."
+    if facts.get("note"):
+        yield f"Note: {facts['note']}"
+    if facts["tried"]:
+        tried = sorted(facts["tried"].items(), key=lambda pair: -(pair[1] or 0.0))
+        words = ", ".join(f"{name} {'failed' if mean is None else f'{mean:.4f}'}" for name, mean in tried)
+        yield f"Chosen on validation (NDCG@10): {words}."
+    yield (
+        f"Took {facts['all_cpu_s']:.1f} CPU-s, the fit itself {facts['fit_cpu_s']:.1f}; "
+        f"peak memory {facts['peak_rss_mb']:,.0f} MB."
+    )
+    yield f"Bundle: {facts['bundle']} ({facts['bundle_bytes'] / 1e6:,.1f} MB)."
+    if facts["keeps_histories"]:
+        yield f"Next: matinee recommend {bundle} --user {shlex.quote(viewer)}"
+    else:
+        yield f"Next: matinee recommend {bundle} --history ITEM --history ITEM"

@@ -1,0 +1,151 @@
+"""`matinee recommend`: one list with titles and reasons, or everybody's as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from matinee.cli.output import JsonPath, Output, Quiet
+from matinee.core.errors import InputError
+
+if TYPE_CHECKING:
+    from matinee.answers.rules import Rules
+
+
+def command(
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A folder that `matinee fit` wrote.")],
+    *,
+    user: Annotated[str | None, typer.Option("--user", metavar="ID", help="A viewer of the log.")] = None,
+    history: Annotated[
+        list[str] | None,
+        typer.Option("--history", metavar="ID", help="An item somebody watched, oldest first; repeatable."),
+    ] = None,
+    users: Annotated[
+        str | None,
+        typer.Option("--users", metavar="FILE", help="A list for each of these viewers, one a line."),
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="A list for every viewer of the log.")] = False,
+    output_path: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="For --users and --all: a .parquet or .csv file, or postgresql://...[?table=NAME].",
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many items.")] = 10,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="ID", help="An item not wanted; repeatable.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="FILE", help="Recommend these items only, one a line.")
+    ] = None,
+    repeats: Annotated[bool, typer.Option("--repeats", help="What was watched may come again.")] = False,
+    region: Annotated[
+        str | None, typer.Option("--region", metavar="NAME", help="Where the asker is.")
+    ] = None,
+    now: Annotated[
+        str | None,
+        typer.Option("--now", metavar="TIME", help="Availability at this moment (ISO, UTC); default now."),
+    ] = None,
+    json_path: JsonPath = None,
+    quiet: Quiet = False,
+) -> None:
+    """Recommend items to a viewer, to somebody with a history, or to everybody.
+
+    A newcomer gets what is popular. A table that was interrupted goes on where it stopped.
+
+    Example: matinee recommend bundle --user 42 -k 5
+
+    Example: matinee recommend bundle --all -o recommendations.parquet
+    """
+    output = Output(json_path, quiet)
+    in_bulk = _in_bulk(user, history, users, everybody, output_path)
+    rules = _rules(exclude, only, repeats, region, now)
+    if in_bulk:
+        _everybody(output, bundle, str(output_path), users, k, rules)
+    else:
+        _one(output, bundle, user, history or [], k, rules)
+
+
+def _in_bulk(
+    user: str | None, history: list[str] | None, users: str | None, everybody: bool, path: str | None
+) -> bool:
+    """Whether a table was asked for.
+
+    Raises:
+        InputError: the call asks for nothing, or for two things at once.
+    """
+    asked = [user is not None, bool(history), users is not None, everybody]
+    if sum(asked) != 1:
+        raise InputError("Say for whom: one of --user ID, --history ID, --users FILE and --all.")
+    bulk = users is not None or everybody
+    if bulk and path is None:
+        raise InputError("--users and --all write a table: say where with -o recs.parquet.")
+    if path is not None and not bulk:
+        raise InputError("-o is for the tables of --users and --all; one list is written by --json PATH.")
+    return bulk
+
+
+def _rules(
+    exclude: list[str] | None, only: str | None, repeats: bool, region: str | None, now: str | None
+) -> Rules:
+    from datetime import UTC, datetime
+
+    from matinee.answers.rules import Rules
+    from matinee.recipes.recommend import read_ids
+
+    moment = None
+    if now is not None:
+        try:
+            moment = datetime.fromisoformat(now)
+        except ValueError as error:
+            raise InputError(f"--now expects a time such as 2026-11-21T20:15, found {now!r}.") from error
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return Rules(
+        exclude=exclude or (),
+        only=None if only is None else read_ids(only),
+        repeats=True if repeats else None,
+        region=region,
+        now=moment,
+    )
+
+
+def _one(output: Output, bundle: str, user: str | None, history: list[str], k: int, rules: Rules) -> None:
+    from matinee.answers.model import load
+    from matinee.cli.lists import table_of
+    from matinee.recipes.recommend import recommend_one
+
+    found = recommend_one(load(bundle), user=user, history=history, k=k, rules=rules)
+    for line in _about(found):
+        output.say(line)
+    if found["items"]:
+        output.say(table_of(found["items"]))
+    else:
+        output.say("Nothing is left to recommend: everything was watched, or is ruled out.")
+    output.result(found)
+
+
+def _about(found: dict[str, Any]) -> list[str]:
+    who = "somebody with this history" if found["user"] is None else f"viewer {found['user']}"
+    lines = [f"For {who}, from {found['source']}:"]
+    if found["unknown"]:
+        lines.insert(0, f"{found['unknown']} of the history's items are not in the catalogue; left out.")
+    return lines
+
+
+def _everybody(output: Output, bundle: str, path: str, users: str | None, k: int, rules: Rules) -> None:
+    from matinee.answers.model import load
+    from matinee.recipes.recommend import check_output, read_ids, recommend_all
+
+    check_output(path)
+    ids = None if users is None else read_ids(users)
+    with output.progress() as progress:
+        progress("reading the bundle", 0.0)
+        written = recommend_all(load(bundle), path, users=ids, k=k, rules=rules, progress=progress)
+    kept = f", {written.kept:,} of them from an interrupted run" if written.kept else ""
+    output.say(f"Wrote the lists of {written.viewers:,} viewers{kept} to {written.output}.")
+    output.say(f"Took {written.cpu_s:.1f} CPU-s, {written.wall_s:.1f} s.")
+    output.result(written.to_json())
