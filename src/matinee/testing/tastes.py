@@ -1,0 +1,95 @@
+"""Small made-up logs for tests: one that can be foretold from what viewers did, and one that cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from matinee.core.seeds import generator
+from matinee.core.types import Bool, Int64
+from matinee.data.log import InteractionLog
+from matinee.testing.made_logs import log_of, ragged
+
+DAY_MS = 86_400_000
+_TASTES = 6
+_ITEMS_A_TASTE = 12
+_FRIENDS = 5
+
+
+def friendly_log(
+    rows: Sequence[Sequence[int]], n_items: int, friends: Sequence[Sequence[int]], order: str = "time"
+) -> InteractionLog:
+    """A log from plain lists of item codes, an event a day, and of friends' viewer codes.
+
+    Args:
+        rows: each viewer's items, oldest first.
+        n_items: size of the catalogue; items without an event are fine.
+        friends: each viewer's friends.
+        order: "time", or "none" for a log without times whose order means nothing.
+    """
+    times = [[1_600_000_000_000 + day * DAY_MS for day in range(len(row))] for row in rows]
+    return log_of(
+        rows,
+        times=times if order == "time" else None,
+        n_items=n_items,
+        order=order,
+        friends=ragged(friends),
+    )
+
+
+def predictable_log(n_viewers: int = 400, *, seed: int = 0, order: str = "time") -> InteractionLog:
+    """Viewers of six tastes, twelve items each, who walk through their taste's items in one order.
+
+    Nine of ten events are the next item of the viewer's own taste, the tenth is any item; nine of ten friends
+    share the taste. All items are about equally popular, so popularity foretells nothing; nobody watched
+    the last three items of the catalogue.
+    """
+    random = generator(seed, "predictable")
+    tastes = random.integers(_TASTES, size=n_viewers)
+    lists = [_walk(int(taste), random) for taste in tastes]
+    friends = _links(tastes, random.random((n_viewers, _FRIENDS)) < 0.9, random)
+    return friendly_log(lists, _TASTES * _ITEMS_A_TASTE + 3, friends, order)
+
+
+def patternless_log(n_viewers: int = 400, *, seed: int = 0, order: str = "time") -> InteractionLog:
+    """Viewers who draw items by popularity alone, each item once: nothing else is to be learned.
+
+    Friends are drawn at random. The sizes are those of `predictable_log`.
+    """
+    random = generator(seed, "patternless")
+    n_items = _TASTES * _ITEMS_A_TASTE
+    shares = 1.0 / np.arange(2, n_items + 2)
+    shares /= shares.sum()
+    codes = random.permutation(n_items)
+    lists = [
+        codes[random.choice(n_items, size=random.integers(5, 9), replace=False, p=shares)].tolist()
+        for _ in range(n_viewers)
+    ]
+    friends = _links(np.zeros(n_viewers, np.int64), np.zeros((n_viewers, _FRIENDS), np.bool_), random)
+    return friendly_log(lists, n_items + 3, friends, order)
+
+
+def _walk(taste: int, random: np.random.Generator) -> list[int]:
+    """One viewer's items: steps along the ring of a taste's items, now and then any item; none twice."""
+    place = int(random.integers(_ITEMS_A_TASTE))
+    walked: list[int] = []
+    for _ in range(int(random.integers(5, 9))):
+        item = taste * _ITEMS_A_TASTE + place % _ITEMS_A_TASTE
+        if random.random() < 0.1:
+            item = int(random.integers(_TASTES * _ITEMS_A_TASTE))
+        else:
+            place += 1
+        if item not in walked:
+            walked.append(item)
+    return walked
+
+
+def _links(tastes: Int64, alike: Bool, random: np.random.Generator) -> list[list[int]]:
+    """Friends of each viewer: of the same taste where `alike`, else anybody; never oneself."""
+    friends = []
+    for viewer, flags in enumerate(alike):
+        same = np.flatnonzero(tastes == tastes[viewer])
+        drawn = {int(random.choice(same) if flag else random.integers(len(tastes))) for flag in flags}
+        friends.append(sorted(drawn - {viewer}))
+    return friends

@@ -1,0 +1,6 @@
+from matinee.testing.recommenders import RecommenderTests
+
+
+class TestFriends(RecommenderTests):
+    name = "friends"
+    additive = False

@@ -1,0 +1,5 @@
+from matinee.testing.recommenders import RecommenderTests
+
+
+class TestUserKnn(RecommenderTests):
+    name = "user_knn"
