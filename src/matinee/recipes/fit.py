@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -180,8 +181,14 @@ def check_folder(folder: Path) -> None:
     """
     refuse_foreign(folder)
     above = next(one for one in folder.absolute().parents if one.exists())
-    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
-        raise InputError(f"{folder}: {above} cannot be written; name another folder for the bundle.")
+    try:
+        # Rights alone do not tell: the disk may be mounted to be read only.
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{folder}: {above} cannot be written ({error.strerror}); name another folder for the bundle."
+        ) from error
 
 
 def _look_ahead(name: str, settings: Mapping[str, Any], log: InteractionLog) -> None:

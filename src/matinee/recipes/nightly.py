@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -72,7 +73,7 @@ class FileTable:
                 f"-o {output}: expected a file that ends in .parquet or .csv, or a postgresql:// address."
             )
         folder = self._path.absolute().parent
-        if self._path.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
+        if self._path.is_dir() or not _writable(folder):
             raise InputError(f"-o {output}: no file can be written there; name another path.")
         self._parts = folder / f".{self._path.name}.parts"
 
@@ -128,6 +129,14 @@ class FileTable:
             for part in self._chunks():
                 with part.open("rb") as chunk:
                     shutil.copyfileobj(chunk, file)
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _plan(note: Path) -> Plan | None:

@@ -1,0 +1,157 @@
+"""The commands fit, recommend, similar and version, as a person types them."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from matinee.cli.app import app
+from matinee.core.errors import InputError, MatineeError
+
+ITEMS = {"a/b": "The Slash", 'c "d"': "The Quote", "e,f": "The Comma", "ü é": "The Umlaut", "new": "Nobody's"}
+
+
+def run(*words):
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shop")
+    ids = list(ITEMS)[:4]
+    with (folder / "log.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["user_id", "item_id", "timestamp"])
+        for viewer in range(40):
+            for step in range(3):
+                writer.writerow(
+                    [f"u {viewer}", ids[(viewer + step) % 4], 1_600_000_000 + 1000 * step + viewer]
+                )
+    with (folder / "items.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["item_id", "title"])
+        writer.writerows(ITEMS.items())
+    run(
+        "fit",
+        folder / "log.csv",
+        "--items",
+        folder / "items.csv",
+        "-o",
+        folder / "b",
+        "--recommender",
+        "ease",
+    )
+    return folder
+
+
+def test_fit_says_what_it_did_and_what_to_try(place, tmp_path):
+    words = ("fit", place / "log.csv", "-o", tmp_path / "b", "--recommender", "ease", "--set", "ridge=7")
+    result = run(*words, "--json", tmp_path / "fit.json")
+    assert "Fitted ease on everything: 120 events, 40 viewers, 4 items." in result.output
+    assert "ridge=7.0" in result.output
+    assert f"Next: matinee recommend {tmp_path / 'b'} --user 'u 0'" in result.output
+    facts = json.loads((tmp_path / "fit.json").read_text())
+    assert facts["settings"]["ridge"] == 7.0
+    assert facts["recommender"] == "ease"
+    assert not run(*words, "--quiet").output
+
+
+def test_the_json_of_recommend_is_as_the_interface_says(place):
+    found = json.loads(run("recommend", place / "b", "--user", "u 0", "-k", 2, "--json", "-").stdout)
+    assert {"user", "source", "recommendation_id", "items"} <= set(found)
+    assert (found["user"], found["source"]) == ("u 0", "ease")
+    first = found["items"][0]
+    assert set(first) == {"item", "title", "score", "reasons"}
+    assert (first["item"], first["title"]) == ("ü é", "The Umlaut")
+    assert first["reasons"][0].startswith("because you watched The ")
+
+
+def test_people_read_titles_and_reasons(place):
+    said = run("recommend", place / "b", "--user", "u 0", "-k", 1).output
+    assert "The Umlaut" in said
+    assert "because you watched The " in said
+    said = run("recommend", place / "b", "--history", "a/b", "--history", "gone", "-k", 1).output
+    assert "1 of the history's items are not in the catalogue" in said
+    said = run("recommend", place / "b", "--user", "nobody knows", "-k", 1).output
+    assert "fallback:popular" in said
+    assert "popular now" in said
+
+
+def test_what_is_ruled_out_stays_out(place, tmp_path):
+    (tmp_path / "only").write_text("a/b\nü é\nnew\n", encoding="utf-8")
+    words = ("recommend", place / "b", "--user", "u 0", "--json", "-")
+
+    def items(*more):
+        return [one["item"] for one in json.loads(run(*words, *more).stdout)["items"]]
+
+    assert items() == ["ü é", "new"]
+    assert items("--exclude", "ü é") == ["new"]
+    assert set(items("--only", tmp_path / "only", "--repeats")) == {"a/b", "ü é", "new"}
+    assert (
+        "Nothing is left" in run("recommend", place / "b", "--user", "u 0", "--only", _one(tmp_path)).output
+    )
+
+
+def _one(folder):
+    (folder / "one").write_text("a/b\n", encoding="utf-8")
+    return folder / "one"
+
+
+def test_tables_for_some_and_for_all(place, tmp_path):
+    said = run("recommend", place / "b", "--all", "-o", tmp_path / "all.parquet", "-k", 1).output
+    assert "40 viewers" in said
+    assert pq.read_table(tmp_path / "all.parquet").num_rows == 40
+    (tmp_path / "users").write_text("u 3\nstranger\n")
+    run("recommend", place / "b", "--users", tmp_path / "users", "-o", tmp_path / "some.csv", "-k", 1)
+    with (tmp_path / "some.csv").open(newline="") as file:
+        assert [row["user"] for row in csv.DictReader(file)] == ["u 3", "stranger"]
+
+
+def test_similar_names_the_nearest(place):
+    found = json.loads(run("similar", place / "b", "--item", "a/b", "-k", 2, "--json", "-").stdout)
+    assert (found["item"], found["title"], len(found["items"])) == ("a/b", "The Slash", 2)
+    assert "Most like The Slash" in run("similar", place / "b", "--item", "a/b").output
+
+
+def test_version_names_what_it_found():
+    found = json.loads(run("version", "--json", "-").stdout)
+    assert found["matinee"]
+    assert found["numpy"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "Say for whom"),
+        (("--user", "a", "--all"), "Say for whom"),
+        (("--all",), "say where with -o"),
+        (("--user", "a", "-o", "x.csv"), "-o is for the tables"),
+        (("--all", "-o", "x.txt"), r"ends in .parquet or .csv"),
+        (("--user", "a", "--now", "soon"), "--now expects a time"),
+        (("--user", "a", "--only", "/no/such/file"), "No such file"),
+    ],
+)
+def test_unusable_calls_are_one_sentence(place, words, sentence):
+    with pytest.raises((MatineeError, OSError), match=sentence):
+        CliRunner().invoke(app, ["recommend", str(place / "b"), *words], catch_exceptions=False)
+
+
+def test_a_place_that_is_taken_is_refused_before_the_log_is_read(tmp_path):
+    (tmp_path / "letter").write_text("dear")
+    with pytest.raises(InputError, match="is a file"):
+        CliRunner().invoke(app, ["fit", "/no/log", "-o", str(tmp_path / "letter")], catch_exceptions=False)
+
+
+def test_the_exit_status_of_a_broken_bundle_is_two(place, tmp_path):
+    words = [sys.executable, "-m", "matinee", "recommend", str(tmp_path), "--user", "a"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("matinee: ")
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
