@@ -16,7 +16,6 @@ from matinee.answers.bundle import refuse_foreign
 from matinee.answers.manifest import is_bundle, read_tombstones
 from matinee.answers.model import Model
 from matinee.core.errors import InputError, SettingsError, TooLarge, unknown_name
-from matinee.core.memory import gigabytes, require_memory
 from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
 from matinee.data.protocols import PROTOCOLS
@@ -24,6 +23,7 @@ from matinee.data.split import Split, split_log
 from matinee.recipes.choose import METRIC, Choice, candidates, choose
 from matinee.recipes.isolate_run import cpu_s, peak_rss_mb
 from matinee.recommenders import make_recommender
+from matinee.recommenders.memory import require
 
 Progress = Callable[[str, float], None]
 
@@ -193,7 +193,8 @@ def check_folder(folder: Path) -> None:
 
 def _look_ahead(name: str, settings: Mapping[str, Any], log: InteractionLog) -> None:
     """Refuse what would not fit into memory, before any work."""
-    require_memory(f"Fitting {name}", make_recommender(name, settings).needs(log).memory_bytes)
+    needed = make_recommender(name, settings).needs(log).memory_bytes
+    require(needed, f"fitting {name}", "take another recommender, or a machine with more")
 
 
 def _check_disk(folder: Path, log: InteractionLog) -> None:
@@ -203,7 +204,8 @@ def _check_disk(folder: Path, log: InteractionLog) -> None:
     needed = _EVENT_BYTES * len(log) + log.item_table.nbytes + min(dense, _WEIGHTS_BYTES)
     if needed > free:
         raise TooLarge(
-            f"{folder}: the bundle would take about {gigabytes(needed)}, {above} has {gigabytes(free)} free."
+            f"{folder}: the bundle would take about {needed / 2**30:.1f} GiB, {above} has {free / 2**30:.1f} "
+            "GiB free."
         )
 
 
