@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from matinee.core.errors import InputError, SettingsError
 from matinee.data import meaning
@@ -204,6 +206,47 @@ def test_the_order_of_rows_in_the_file_does_not_change_sessions() -> None:
     forward, _ = meaning.apply(shop(), options)
     backward, _ = meaning.apply(shop(SHOP[::-1]), options)
     assert sorted(told(forward)) == sorted(told(backward))
+
+
+@given(st.integers(0, 1000), st.integers(1, 60), st.integers(1, 40))
+def test_sessions_against_a_slow_and_obvious_folding(seed: int, n: int, at_once: int) -> None:
+    random = np.random.default_rng(seed)
+    kinds = ("view", "cart", "purchase", "return")
+    rows = [
+        (
+            f"v{random.integers(3)}",
+            f"i{random.integers(3)}",
+            float(random.integers(200)),
+            str(random.choice(kinds)),
+            None,
+        )
+        for _ in range(n)
+    ]
+    weight = {"view": 0.1, "cart": 0.5, "return": 0.2}
+    kept: dict[tuple[int, str, bool], tuple[int, str]] = {}
+    session = 0
+    for viewer in dict.fromkeys(row[0] for row in rows):
+        mine = sorted((row[2], place) for place, row in enumerate(rows) if row[0] == viewer)
+        for i, (minute, place) in enumerate(mine):
+            session += i == 0 or minute - mine[i - 1][0] > 30
+            kind = rows[place][3]
+            key = (session, rows[place][1], kind == "return")
+            first, best = kept.get(key, (place, kind))
+            heavier = kind == "cart" != best or (best != "cart" and weight.get(kind, 1) > weight.get(best, 1))
+            kept[key] = (first, kind if heavier else best)
+    expected = [" ".join((rows[place][0], rows[place][1], kind)) for place, kind in sorted(kept.values())]
+    events = shop(rows)
+    named = {kind: value for kind, value in weight.items() if kind in events.kinds}
+    options = LogOptions(
+        session_gap="30min",
+        weight=named,
+        target="cart" if "cart" in events.kinds else None,
+        negative=("return",) if {"return"} < set(events.kinds) else (),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(meaning, "_FOLDED_AT_ONCE", at_once)
+        folded, _ = meaning.apply(events, options)
+    assert told(folded) == expected
 
 
 def test_sessions_need_times() -> None:

@@ -24,6 +24,8 @@ from matinee.data.option_words import Condition, parse_gap, parse_positive
 from matinee.data.options import LogOptions
 
 RATING = "rating"
+# Events of neighbouring viewers that are folded in one go.
+_FOLDED_AT_ONCE = 1 << 18
 _ROW_COLUMNS = ("viewer", "item", "time", "position", "kind", "value", "weight", "target", "negative")
 
 
@@ -172,50 +174,67 @@ def _fold_sessions(events: Events, gap_ms: int) -> tuple[Events, str]:
     """
     if events.time is None:
         raise SettingsError("--session-gap needs times, but the log has none: leave it out.")
-    order = np.lexsort((events.time, events.viewer))
-    viewer, time = events.viewer[order], events.time[order]
-    begins = np.ones(len(order), dtype=bool)
-    begins[1:] = (np.diff(viewer) != 0) | (np.diff(time) > gap_ms)
-    session = np.empty(len(order), dtype=np.int64)
-    session[order] = np.cumsum(begins) - 1
-    # A group is one item in one session, yes and no apart.
-    group = (session * len(events.items) + events.item) * 2
-    group += 0 if events.negative is None else events.negative
-    first = _first_of_group(group, events.time)
-    strongest = _first_of_group(group, _strength(events), events.time)
-    folded = copy(events)
-    for name in ("kind", "value", "weight", "target"):
-        column = getattr(events, name)
-        if column is not None:
-            moved = column.copy()
-            moved[first] = column[strongest]
-            setattr(folded, name, moved)
-    mask = np.zeros(len(events), dtype=bool)
-    mask[first] = True
-    gone = len(events) - len(first)
+    strength = _strengths(events)
+    rows = np.argsort(events.viewer, kind="stable")
+    ends = np.cumsum(np.bincount(events.viewer, minlength=len(events.viewers)))
+    folded, mask, sessions, start = copy(events), np.zeros(len(events), dtype=bool), 0, 0
+    columns = {name: getattr(events, name) for name in ("kind", "value", "weight", "target")}
+    moved = {name: column.copy() for name, column in columns.items() if column is not None}
+    # Some neighbouring viewers at a time: their sorts stay in the processor's cache.
+    while start < len(rows):
+        place = int(np.searchsorted(ends, start + _FOLDED_AT_ONCE, side="right")) - 1
+        end = int(max(ends[max(place, 0)], ends[np.searchsorted(ends, start, side="right")]))
+        first, strongest, number = _fold(events, strength, rows[start:end], gap_ms)
+        mask[first] = True
+        sessions += number
+        for name, column in moved.items():
+            column[first] = columns[name][strongest]
+        start = end
+    for name, column in moved.items():
+        setattr(folded, name, column)
     return _keep(folded, mask), (
-        f"{gone:,} events were the same item again within a session of {int(begins.sum()):,} "
+        f"{len(mask) - int(mask.sum()):,} events were the same item again within a session of {sessions:,} "
         f"(pauses over {gap_ms / 60_000:g} min end one) and were folded into the first"
     )
 
 
-def _strength(events: Events) -> NDArray[Any]:
-    """Sort key of how much an event says, least first: float64, shape (rows,)."""
-    strength = np.zeros(len(events))
-    if events.weight is not None:
-        strength -= events.weight
+def _fold(
+    events: Events, strength: NDArray[Any] | None, rows: Int64, gap_ms: int
+) -> tuple[Int64, Int64, int]:
+    """Fold some viewers' events, grouped by viewer and in the order of the file.
+
+    Returns:
+        The row of each first event, the row of the one of the same session and item that says most, and the
+        number of sessions.
+    """
+    moment = np.asarray(events.time)[rows]
+    rows = rows[np.lexsort((moment, events.viewer[rows]))]
+    moment, viewer = np.asarray(events.time)[rows], events.viewer[rows]
+    begins = np.ones(len(rows), dtype=bool)
+    begins[1:] = (np.diff(viewer) != 0) | (np.diff(moment) > gap_ms)
+    session = np.cumsum(begins)
+    # A group is one item in one session, yes and no apart; sorts keep the order of time within it.
+    group = (session * len(events.items) + events.item[rows]) * 2
+    group += 0 if events.negative is None else events.negative[rows]
+    order = np.argsort(group, kind="stable")
+    new = np.ones(len(rows), dtype=bool)
+    new[1:] = np.diff(group[order]) != 0
+    first = rows[order[new]]
+    if strength is None:
+        return first, first, int(session[-1])
+    strongest = rows[np.lexsort((strength[rows], group))[new]]
+    return first, strongest, int(session[-1])
+
+
+def _strengths(events: Events) -> NDArray[Any] | None:
+    """Sort key of how much an event says, most first: float32, shape (rows,); None where all say as much."""
+    if events.weight is None and events.target is None:
+        return None
+    strength = np.zeros(len(events), np.float32) if events.weight is None else -events.weight
     if events.target is not None:
         # Above any weight, so that a purchase to be predicted is not lost in a heavier view.
-        strength -= np.where(events.target, 1.0 + float(np.abs(strength).max(initial=0.0)), 0.0)
+        strength[events.target] -= 1 + float(np.abs(strength).max(initial=0.0))
     return strength
-
-
-def _first_of_group(group: Int64, *keys: NDArray[Any]) -> Int64:
-    """Row of the first event of each group, by the keys and then by row; groups in ascending order."""
-    order = np.lexsort((*reversed(keys), group))
-    begins = np.ones(len(order), dtype=bool)
-    begins[1:] = np.diff(group[order]) != 0
-    return np.asarray(order[begins], dtype=np.int64)
 
 
 def _values(events: Events) -> Float32:
