@@ -14,10 +14,10 @@ import numpy as np
 from matinee.answers.model import Model, model_of
 from matinee.answers.taste import taste_matrix
 from matinee.core.errors import InputError
-from matinee.core.memory import require_memory
 from matinee.core.promise import Log, Needs, Part
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
+from matinee.recommenders.memory import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class Friends:
                 "The recommender friends needs to know who is whose friend, and the log does not say: "
                 "give --friends FILE, or leave friends out."
             )
-        require_memory("friends", self.needs(log).memory_bytes)
+        require(self.needs(log).memory_bytes, "friends", "give a shorter log")
         had = taste_matrix(log.histories, log.n_items)
         shares = np.bincount(had.indices, minlength=log.n_items) / max(len(log.histories), 1)
         settings = config_values(self.config)

@@ -21,12 +21,12 @@ import numpy as np
 from matinee.answers.factors import ridges, solve_rows
 from matinee.answers.model import Model, model_of
 from matinee.answers.taste import Sparse, taste_matrix
-from matinee.core.memory import require_memory
 from matinee.core.promise import Log, Needs, Part
 from matinee.core.seeds import generator
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
 from matinee.core.types import Float32
+from matinee.recommenders.memory import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +80,7 @@ class Ials:
         Raises:
             TooLarge: the fit would need more memory than there is.
         """
-        require_memory(
-            f"ials with {self.config.factors} factors", self.needs(log).memory_bytes, "Set fewer factors."
-        )
+        require(self.needs(log).memory_bytes, f"ials with {self.config.factors} factors", "set fewer factors")
         watched = taste_matrix(log.histories, log.n_items)
         items = self._factorise(watched, seed)
         settings = {**config_values(self.config), "decay": self.config.decay if log.ordered else 1.0}

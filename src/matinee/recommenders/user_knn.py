@@ -14,10 +14,10 @@ import numpy as np
 
 from matinee.answers.model import Model, model_of
 from matinee.answers.taste import taste_matrix
-from matinee.core.memory import require_memory
 from matinee.core.promise import Log, Needs, Part
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
+from matinee.recommenders.memory import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class UserKnn:
         Raises:
             TooLarge: the fit would need more memory than there is.
         """
-        require_memory("user_knn", self.needs(log).memory_bytes)
+        require(self.needs(log).memory_bytes, "user_knn", "give a shorter log")
         had = taste_matrix(log.histories, log.n_items)
         watchers = np.bincount(had.indices, minlength=log.n_items).astype(np.float64)
         rarity = np.log1p(len(log.histories) / np.maximum(watchers, 1.0)) ** self.config.rarity
