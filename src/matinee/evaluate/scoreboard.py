@@ -120,7 +120,8 @@ def make_scoreboard(
     ranked = sorted(
         (row for row in judged if not math.isnan(row.validation)), key=lambda row: -row.validation
     )
-    ranking = [row.name for row in ranked]
+    # One alone is chosen without asking validation.
+    ranking = [row.name for row in ranked] or [row.name for row in judged if len(judged) == 1]
     evidence = {row.name: row.evidence for row in judged if row.evidence is not None}
     intervals, drawn = _intervals(evidence, seed)
     pairs = _pairs(evidence, drawn, ranking, at, seed)

@@ -95,7 +95,9 @@ def _row(dot: Dot, y: float, left: float, at: Callable[[float], float]) -> str:
 
 def _ticks(low: float, high: float) -> list[float]:
     """Round numbers that span a range, four to eight of them."""
-    span = (high - low) or abs(high) or 1.0
+    span = high - low
+    if span < 1e-6 * max(1.0, abs(high)):  # a single value, or nearly
+        low, high, span = low - 0.5, high + 0.5, 1.0
     power = 10.0 ** math.floor(math.log10(span / 4))
     step = next(power * times for times in (1, 2, 2.5, 5, 10) if span / (power * times) <= 6)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

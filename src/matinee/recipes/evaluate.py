@@ -1,0 +1,110 @@
+"""Judging one bundle on what its fit did not see."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from matinee.answers.model import Model, load
+from matinee.core.electricity import electricity_dollars
+from matinee.core.errors import BundleError, InputError
+from matinee.data.log import InteractionLog
+from matinee.data.split import Split, split_log
+from matinee.evaluate.judge import judge, time_answers
+from matinee.evaluate.scoreboard import Row, Scoreboard, make_scoreboard
+from matinee.recipes.compare import describe
+
+Progress = Callable[[str, float], None]
+
+
+def evaluate(
+    bundle: str | os.PathLike[str] | Model,
+    log: InteractionLog,
+    *,
+    protocol: str | None = None,
+    targets: str | None = None,
+    at: Sequence[int] = (10, 20),
+    on_progress: Progress | None = None,
+) -> Scoreboard:
+    """Judge a bundle that was fitted with --hold-out on the events it was kept from.
+
+    Args:
+        bundle: its folder, or the model.
+        log: the log that it was fitted on.
+        protocol: what it was held out by; None: what the bundle says.
+        targets: in a time-split, "next" or "successive"; None: what the bundle says.
+        at: lengths of the list.
+        on_progress: called with what is being done and the share that is done.
+
+    Raises:
+        InputError: the fit saw the test events, or was made on another log.
+        BundleError: the bundle is damaged.
+    """
+    tell = on_progress or (lambda _doing, _share: None)
+    tell("reading the bundle", 0.0)
+    model = bundle if isinstance(bundle, Model) else load(Path(bundle))
+    split = held_out_split(model, log, protocol, targets)
+    tell(f"judging {model.name}", 0.1)
+    popularity = model.context.popularity
+    evidence = judge(model.scores, split.test, at=at, popularity=popularity).evidence()
+    newcomers = split.newcomers
+    row = Row(
+        name=model.name,
+        settings=model.config,
+        evidence=evidence,
+        newcomers=judge(model.scores, newcomers, at=at, popularity=popularity).evidence()
+        if len(newcomers)
+        else None,
+        costs=_costs(model, split),
+        note=str(model.facts.get("note", "")),
+    )
+    about = {**describe(split, at, split.seed), "refit": True, "tries": 1}
+    return make_scoreboard(about, [row], at=at, seed=split.seed)
+
+
+def held_out_split(
+    model: Model, log: InteractionLog, protocol: str | None = None, targets: str | None = None
+) -> Split:
+    """The split that a model was kept from, made again.
+
+    Raises:
+        InputError: the fit saw the test events, or was made on another log.
+    """
+    said: dict[str, Any] = dict(model.facts.get("split") or {})
+    if not said.get("hold_out"):
+        raise InputError(
+            f"This bundle was fitted on {model.facts.get('fitted_on') or 'everything'}: its fit saw the test "
+            "events, so no honest figure can come of it. Fit again with --hold-out, such as "
+            f"--hold-out {protocol or 'time-split'}."
+        )
+    if protocol is not None and protocol != said["protocol"]:
+        raise InputError(
+            f"This bundle was kept from the test of {said['protocol']}; its fit may have seen that of "
+            f"{protocol}. Judge it by {said['protocol']}, or fit again with --hold-out {protocol}."
+        )
+    if said["log_sha256"] != log.fingerprint:
+        raise InputError(
+            f"This bundle was fitted on another log (fingerprint {said['log_sha256'][:12]}, here "
+            f"{log.fingerprint[:12]}), or with other LOG options: give the same log with the same options."
+        )
+    if not model.log.items.arrow.equals(log.items.arrow):
+        raise BundleError(
+            f"The bundle's catalogue ({len(model.log.items):,} items) is not this log's ({log.n_items:,}): "
+            "give the same --items as the fit had."
+        )
+    return split_log(log, said["protocol"], targets=targets or said["targets"], seed=said["seed"])
+
+
+def _costs(model: Model, split: Split) -> dict[str, float]:
+    wall = model.facts.get("all_wall_s")
+    return {
+        "fit_cpu_s": model.facts.get("fit_cpu_s", math.nan),
+        "search_cpu_s": 0.0,
+        "fit_wall_s": math.nan if wall is None else wall,
+        "fit_dollars": math.nan if wall is None else electricity_dollars(wall),
+        "answer_ms": time_answers(model.scores, split.test),
+        "peak_rss_mb": math.nan,
+    }
