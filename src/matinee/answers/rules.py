@@ -115,34 +115,45 @@ class _Regions:
     """Items that are limited to regions, and where each viewer is."""
 
     def __init__(self, log: Any, region: str | None) -> None:
-        self._everybody = region
         self._limits = _lists(log.item_table, "regions")
         self._limited = np.array([bool(one) for one in self._limits], dtype=bool)
-        self._struck_in: dict[str, Int64] = {}
-        table = log.viewer_table
-        name = next((n for n in ("region", "regions") if table is not None and n in table.column_names), None)
-        self._of_viewer = _lists(table, name) if name is not None and self._limited.any() else []
+        self._names: list[str] = [] if region is None else [region]
+        self._homes: Int64 | None = None
+        if region is None and self._limited.any():
+            self._names, self._homes = _homes(log.viewer_table)
+        self._struck_in: dict[int, Int64] = {}
 
     def clear(self, scores: Float32, viewers: Int64) -> None:
-        if not self._limited.any():
+        """Strike out, in place, what each viewer's region shuts out."""
+        if not self._limited.any() or not self._names:
             return
-        for row, viewer in enumerate(viewers):
-            home = self._home(int(viewer))
-            if home:
-                scores[row, self._struck(home)] = -np.inf
+        homes = np.zeros(len(viewers), dtype=np.int64)
+        if self._homes is not None:
+            there = (viewers >= 0) & (viewers < len(self._homes))
+            homes = np.where(there, self._homes[np.where(there, viewers, 0)], -1)
+        for home in np.unique(homes[homes >= 0]):
+            scores[np.ix_(np.flatnonzero(homes == home), self._struck(int(home)))] = -np.inf
 
-    def _home(self, viewer: int) -> str | None:
-        if self._everybody is not None:
-            return self._everybody
-        if viewer < 0 or viewer >= len(self._of_viewer):
-            return None
-        return self._of_viewer[viewer][0] if self._of_viewer[viewer] else None
+    def _struck(self, home: int) -> Int64:
+        if home not in self._struck_in:
+            name = self._names[home]
+            shut = [code for code in np.flatnonzero(self._limited) if name not in self._limits[code]]
+            self._struck_in[home] = np.array(shut, dtype=np.int64)
+        return self._struck_in[home]
 
-    def _struck(self, region: str) -> Int64:
-        if region not in self._struck_in:
-            shut = [code for code in np.flatnonzero(self._limited) if region not in self._limits[code]]
-            self._struck_in[region] = np.array(shut, dtype=np.int64)
-        return self._struck_in[region]
+
+def _homes(viewers: pa.Table | None) -> tuple[list[str], Int64]:
+    """Names of regions, and the first region of each viewer as a position among them, -1 where unknown."""
+    names = () if viewers is None else viewers.column_names
+    name = next((one for one in ("region", "regions") if one in names), None)
+    if viewers is None or name is None:
+        return [], np.zeros(0, np.int64)
+    column = viewers.column(name).combine_chunks()
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        column = pa.array([cell[0] if cell else None for cell in column.to_pylist()], pa.string())
+    words = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    coded = pc.dictionary_encode(pc.if_else(pc.equal(words, ""), None, words))
+    return coded.dictionary.to_pylist(), np.asarray(pc.fill_null(coded.indices, -1), dtype=np.int64)
 
 
 def _codes(items: Any, ids: Sequence[str], what: str) -> Int32:

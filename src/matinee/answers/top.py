@@ -121,8 +121,10 @@ def top_k(scores: Float32, k: int, keys: Int64) -> tuple[Int32, Float32]:
     bound = _bound(scores, min(k, n_items))
     reached = scores >= bound[:, None]
     # Rows where very many items tie at the bound (a sparse model's zeros) are settled one at a time.
-    crowded = np.flatnonzero(np.count_nonzero(reached, axis=1) > 4 * k + 256)
-    reached[crowded] = False
+    crowded = np.zeros(0, dtype=np.int64)
+    if np.count_nonzero(reached) > n * (2 * k + 64):
+        crowded = np.flatnonzero(np.count_nonzero(reached, axis=1) > 4 * k + 256)
+        reached[crowded] = False
     flat = np.flatnonzero(reached)
     rows, columns = np.divmod(flat, n_items)
     if len(crowded):
