@@ -11,6 +11,7 @@ from matinee.core.errors import unknown_name
 from matinee.core.promise import Recommender
 from matinee.recommenders.ease import Ease
 from matinee.recommenders.friends import Friends
+from matinee.recommenders.graph_filter import GraphFilter
 from matinee.recommenders.ials import Ials
 from matinee.recommenders.item_knn import ItemKnn
 from matinee.recommenders.popularity import Popularity
@@ -21,6 +22,7 @@ from matinee.recommenders.user_knn import UserKnn
 RECOMMENDERS: dict[str, type[Any]] = {
     "ease": Ease,
     "friends": Friends,
+    "graph_filter": GraphFilter,
     "ials": Ials,
     "item_knn": ItemKnn,
     "popularity": Popularity,

@@ -13,7 +13,7 @@ import numpy as np
 
 from matinee.answers.model import Model, model_of
 from matinee.answers.taste import taste_matrix
-from matinee.core.errors import InputError
+from matinee.core.errors import InputError, SettingsError
 from matinee.core.promise import Log, Needs, Part
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
@@ -37,6 +37,12 @@ class FriendsConfig:
     shrink: float = 0.0
     floor: float = 0.01
     backoff: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse weights below nothing."""
+        for name in ("power", "shrink", "floor", "backoff"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"friends needs {name} of at least 0, found {getattr(self, name)}.")
 
 
 class Friends:

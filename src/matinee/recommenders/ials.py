@@ -21,11 +21,13 @@ import numpy as np
 from matinee.answers.factors import ridges, solve_rows
 from matinee.answers.model import Model, model_of
 from matinee.answers.taste import Sparse, taste_matrix
+from matinee.core.errors import SettingsError
 from matinee.core.promise import Log, Needs, Part
 from matinee.core.seeds import generator
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
 from matinee.core.types import Float32
+from matinee.recommenders.ease import UNORDERED
 from matinee.recommenders.memory import require
 
 
@@ -49,6 +51,17 @@ class IalsConfig:
     ridge: float = 0.01
     exponent: float = 1.0
     decay: float = 0.9
+
+    def __post_init__(self) -> None:
+        """Refuse what factorises nothing."""
+        for name in ("factors", "epochs"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"ials needs {name} of at least 1, found {getattr(self, name)}.")
+        for name in ("unobserved", "ridge"):
+            if getattr(self, name) <= 0:
+                raise SettingsError(f"ials needs {name} above 0, found {getattr(self, name)}.")
+        if not 0.0 < self.decay <= 1.0:
+            raise SettingsError(f"ials needs a decay above 0 and at most 1, found {self.decay}.")
 
 
 class Ials:
@@ -83,7 +96,9 @@ class Ials:
         require(self.needs(log).memory_bytes, f"ials with {self.config.factors} factors", "set fewer factors")
         watched = taste_matrix(log.histories, log.n_items)
         items = self._factorise(watched, seed)
-        settings = {**config_values(self.config), "decay": self.config.decay if log.ordered else 1.0}
+        settings: dict[str, Any] = config_values(self.config)
+        if not log.ordered:
+            settings |= {"decay": 1.0, "note": UNORDERED}
         part = Part(kind="factors", settings=settings, tensors={"items": items})
         return model_of(self.name, config_values(self.config), part, log)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -40,7 +40,8 @@ class RecentConfig:
 class Recent:
     """The items with the most events of late; overall popularity decides between equals.
 
-    A log without times has no "of late": the model then equals popularity, and says so in `facts["note"]`.
+    A log without times has no "of late": the model then equals popularity, and its part's setting `note`
+    says so.
     """
 
     name = "recent"
@@ -60,17 +61,16 @@ class Recent:
         histories = log.histories
         weights = np.ones(len(histories.items)) if histories.weights is None else histories.weights
         counts = np.bincount(histories.items, weights=weights, minlength=log.n_items)
-        settings = config_values(self.config)
-        facts = {}
+        settings: dict[str, Any] = config_values(self.config)
         if histories.times is None:
-            facts["note"] = "recent equals popularity here: the log has no times."
+            settings["note"] = "The log has no times: recent equals popularity."
         else:
             late = self._late(histories)
             recent = np.bincount(histories.items[late], weights=weights[late], minlength=log.n_items)
             # Overall popularity as a fraction of one event: it decides between equals and nothing else.
             counts = recent + 0.5 * counts / max(float(counts.max(initial=0)), 1e-9)
         part = Part(kind="popular", settings=settings, tensors={"scores": counts.astype(np.float32)})
-        return replace(model_of(self.name, settings, part, log), facts=facts)
+        return model_of(self.name, config_values(self.config), part, log)
 
     def _late(self, histories: Histories) -> Bool:
         """Which events count: bool, shape (events,)."""

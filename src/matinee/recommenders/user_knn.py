@@ -14,9 +14,11 @@ import numpy as np
 
 from matinee.answers.model import Model, model_of
 from matinee.answers.taste import taste_matrix
+from matinee.core.errors import SettingsError
 from matinee.core.promise import Log, Needs, Part
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
+from matinee.recommenders.ease import UNORDERED
 from matinee.recommenders.memory import require
 
 
@@ -34,12 +36,21 @@ class UserKnnConfig:
             Not used where the log has no order.
     """
 
-    neighbours: int = 100
-    shrink: float = 1.0
-    power: float = 1.0
-    rarity: float = 0.5
-    discount: float = 0.0
-    decay: float = 0.9
+    neighbours: int = 200
+    shrink: float = 10.0
+    power: float = 1.5
+    rarity: float = 1.5
+    discount: float = 0.2
+    decay: float = 0.6
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no neighbours."""
+        if self.neighbours < 1:
+            raise SettingsError(f"user_knn needs neighbours of at least 1, found {self.neighbours}.")
+        if self.shrink < 0 or self.power <= 0:
+            raise SettingsError("user_knn needs shrink of at least 0 and power above 0.")
+        if not 0.0 < self.decay <= 1.0:
+            raise SettingsError(f"user_knn needs a decay above 0 and at most 1, found {self.decay}.")
 
 
 class UserKnn:
@@ -50,9 +61,9 @@ class UserKnn:
     space: ClassVar[Space] = {
         "neighbours": Span(low=20, high=1000, log=True, whole=True),
         "shrink": Span(low=0.1, high=50.0, log=True),
-        "power": Choice((0.5, 1.0, 2.0, 3.0)),
-        "rarity": Choice((0.0, 0.5, 1.0, 1.5)),
-        "discount": Choice((0.0, 0.1, 0.2, 0.3, 0.4)),
+        "power": Span(low=0.5, high=3.0),
+        "rarity": Span(low=0.0, high=2.5),
+        "discount": Span(low=0.0, high=0.4),
         "decay": Choice((0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)),
     }
 
@@ -74,7 +85,9 @@ class UserKnn:
         had = taste_matrix(log.histories, log.n_items)
         watchers = np.bincount(had.indices, minlength=log.n_items).astype(np.float64)
         rarity = np.log1p(len(log.histories) / np.maximum(watchers, 1.0)) ** self.config.rarity
-        settings = {**config_values(self.config), "decay": self.config.decay if log.ordered else 1.0}
+        settings: dict[str, Any] = config_values(self.config)
+        if not log.ordered:
+            settings |= {"decay": 1.0, "note": UNORDERED}
         part = Part(
             kind="neighbours",
             settings=settings,
