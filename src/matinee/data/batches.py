@@ -94,11 +94,26 @@ def _file_batches(layout: Layout) -> Iterator[Batch]:
             yield from _numbered((opened.get_batch(place) for place in places), names)
             return
         schema = pq.read_schema(source)
+        metadata = pq.read_metadata(source)
         texts = [names[role] for role in _IDS if role in names and _is_text(schema.field(names[role]).type)]
-        opened = pq.ParquetFile(source, read_dictionary=texts)
+        opened = pq.ParquetFile(
+            source, read_dictionary=[name for name in texts if _has_dictionary(metadata, name)]
+        )
         yield from _numbered(
             opened.iter_batches(batch_size=_ROWS, columns=list(names.values()), use_threads=False), names
         )
+
+
+def _has_dictionary(metadata: Any, name: str) -> bool:
+    """Whether a Parquet column of strings is stored as codes, so that its dictionaries come for nothing.
+
+    A plain string takes at least the four bytes of its length; where the writer gave up its dictionary,
+    building one batch by batch would cost more than building one of many batches at once.
+    """
+    groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
+    columns = [group.column(place) for group in groups for place in range(group.num_columns)]
+    sizes = [(one.total_uncompressed_size, one.num_values) for one in columns if one.path_in_schema == name]
+    return bool(sum(size for size, _ in sizes) < 4 * sum(values for _, values in sizes))
 
 
 def _is_text(kind: Any) -> bool:

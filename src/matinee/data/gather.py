@@ -1,8 +1,8 @@
 """Batches become events: ids become codes, batch by batch, in bounded memory.
 
-Each batch brings its own small dictionary of ids. A few million rows' worth of batches are brought onto one
-dictionary by Arrow (a segment); the segments' dictionaries are joined onto the log's whenever they outweigh
-it, so that every dictionary is hashed a bounded number of times. Codes stay int32 all the way.
+Batches bring ids plain or with a small dictionary each. A few million rows' worth of them are brought onto
+one dictionary by Arrow (a segment); the segments' dictionaries are joined onto the log's whenever they
+outweigh it, so that every dictionary is hashed a bounded number of times. Codes stay int32 all the way.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from matinee.data.values import Columns
 from matinee.data.vocabulary import Vocabulary
 
 _SEGMENT_ROWS = 1 << 22
+_SEGMENT_BYTES = 1 << 28
 _MAX_KINDS = 127
 
 
@@ -29,22 +30,25 @@ class Coder:
 
     def __init__(self) -> None:
         self._waiting: list[Any] = []
-        self._waiting_rows = 0
+        self._waiting_rows = self._waiting_bytes = 0
         self._segments: list[Int32] = []
         self._maps: list[Int32] = []
         self._joining: list[Any] = []
         self._known = pa.array([], pa.string())
 
     def add(self, ids: Any, *, in_order: bool) -> None:
-        """Take in one batch: a dictionary array without nulls.
+        """Take in one batch without nulls.
 
         Args:
-            ids: the batch.
+            ids: strings, whole numbers, or a dictionary array of int32 and strings.
             in_order: whether its dictionary is in the order of its rows and holds no id without a row.
         """
-        self._waiting.append(ids if in_order else _in_order(ids))
+        if self._waiting and self._waiting[0].type != ids.type:
+            self.close_segment()
+        self._waiting.append(ids if in_order or not pa.types.is_dictionary(ids.type) else _in_order(ids))
         self._waiting_rows += len(ids)
-        if self._waiting_rows >= _SEGMENT_ROWS:
+        self._waiting_bytes += ids.nbytes
+        if self._waiting_rows >= _SEGMENT_ROWS or self._waiting_bytes >= _SEGMENT_BYTES:
             self.close_segment()
 
     def close_segment(self) -> int:
@@ -54,22 +58,25 @@ class Coder:
             How many segments there are now; `forget` takes it.
         """
         if self._waiting:
-            chunks = pa.chunked_array(self._waiting).unify_dictionaries().chunks
-            self._waiting, rows, self._waiting_rows = [], self._waiting_rows, 0
+            whole = pa.chunked_array(self._waiting)
+            rows, self._waiting, self._waiting_rows, self._waiting_bytes = len(whole), [], 0, 0
+            has_dictionaries = pa.types.is_dictionary(whole.type)
+            chunks = (whole.unify_dictionaries() if has_dictionaries else whole.dictionary_encode()).chunks
+            del whole
             codes = np.empty(rows, np.int32)
             start = 0
             for chunk in chunks:
                 codes[start : start + len(chunk)] = np.asarray(chunk.indices)
                 start += len(chunk)
             self._segments.append(codes)
-            self._joining.append(chunks[-1].dictionary)
+            self._joining.append(chunks[-1].dictionary.cast(pa.string()))
             if sum(map(len, self._joining)) > max(len(self._known), 1 << 20):
                 self._join()
         return len(self._segments)
 
     def forget(self, segments: int) -> None:
         """Drop what came after `close_segment` returned this number."""
-        self._waiting, self._waiting_rows = [], 0
+        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
         self._join()
         del self._segments[segments:], self._maps[segments:]
         if not segments:

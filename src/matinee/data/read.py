@@ -131,7 +131,7 @@ def _read_anew(found: Found, options: LogOptions, tell: Progress, path: Path | N
     if draft is None or path is None:
         return entry
     if draft.whole and shelf.commit(draft, entry, path):
-        return shelf.load(path) or entry
+        return shelf.load(path, verify=False) or entry
     draft.discard()
     return entry
 

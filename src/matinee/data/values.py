@@ -31,7 +31,7 @@ class Columns:
     """The columns of one batch, parsed.
 
     Attributes:
-        coded: role (user, item, kind) -> dictionary array of int32 and strings.
+        coded: role (user, item, kind) -> strings, whole numbers, or a dictionary array of int32 and strings.
         numbers: role (time: int64 milliseconds; order: int64; value: float32) -> shape (rows,).
         bad: role -> bool, shape (rows,): rows that this role makes unusable; roles without any are left out.
         units: how many times had which unit.
@@ -49,12 +49,14 @@ class Columns:
     def keep(self, mask: Bool) -> Columns:
         """Only some rows; ids that no row is left of are gone."""
         chosen = pa.array(mask)
-        coded = {
-            role: array.filter(chosen).dictionary_decode().dictionary_encode().cast(CODED)
-            for role, array in self.coded.items()
-        }
+        coded = {role: _plain(array.filter(chosen)) for role, array in self.coded.items()}
         numbers = {role: array[mask] for role, array in self.numbers.items()}
         return Columns(coded=coded, numbers=numbers, bad={}, units=self.units)
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    """An array without a dictionary."""
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
 def problem_of(role: str) -> str:
@@ -96,39 +98,45 @@ def parse_columns(arrays: Mapping[str, pa.Array]) -> Columns:
 
 
 def to_ids(array: pa.Array) -> tuple[pa.Array, Bool | None]:
-    """Ids as a dictionary array of strings, byte for byte, and which rows have none.
+    """Ids as they are to be coded, byte for byte, and which rows have none.
+
+    Returns:
+        Strings, whole numbers, or a dictionary array of int32 and strings; and a mask of the rows without an
+        id, or None where each has one.
 
     Raises:
         pa.ArrowInvalid: the column is of a type that ids cannot be of.
     """
-    if not pa.types.is_dictionary(array.type):
-        array = array.dictionary_encode()
-    ids = array.dictionary
-    kind = ids.type
+    if pa.types.is_dictionary(array.type):
+        return _dictionary_ids(array)
+    kind = array.type
+    if pa.types.is_integer(kind):
+        return array, np.asarray(array.is_null()) if array.null_count else None
     if pa.types.is_floating(kind) or pa.types.is_nested(kind) or pa.types.is_boolean(kind):
         raise pa.ArrowInvalid(f"ids are strings or whole numbers, not {kind}: write them as strings")
-    if array.type != CODED:
-        array = pa.DictionaryArray.from_arrays(array.indices.cast(pa.int32()), ids.cast(pa.string()))
-        ids = array.dictionary
-    empty = pc.index(ids, "").as_py()
-    if empty < 0 and not array.null_count and not ids.null_count:
+    array = array.cast(pa.string())
+    if not array.null_count and pc.min(pc.binary_length(array)).as_py() != 0:
         return array, None
-    bad = np.asarray(pc.fill_null(array.indices, -1)) < 0
-    if empty >= 0:
-        bad |= np.asarray(pc.fill_null(array.indices, -1)) == empty
-    if ids.null_count:
-        bad |= np.asarray(array.dictionary_decode().is_null())
+    return array, np.asarray(pc.fill_null(pc.equal(array, ""), True))
+
+
+def _dictionary_ids(array: pa.Array) -> tuple[pa.Array, Bool | None]:
+    if not pa.types.is_string(array.dictionary.type):
+        ids, _ = to_ids(array.dictionary)
+        array = pa.DictionaryArray.from_arrays(array.indices, ids.cast(pa.string()))
+    if array.type != CODED:
+        array = pa.DictionaryArray.from_arrays(array.indices.cast(pa.int32()), array.dictionary)
+    empty = pc.index(array.dictionary, "").as_py()
+    if empty < 0 and not array.null_count and not array.dictionary.null_count:
+        return array, None
+    bad = np.asarray(pc.fill_null(pc.equal(array.dictionary_decode(), ""), True))
     return array, bad if bad.any() else None
 
 
 def _to_kinds(array: pa.Array) -> pa.Array:
     """Names of kinds; events without one are of the kind "unknown"."""
     kinds, bad = to_ids(array)
-    if bad is None:
-        return kinds
-    plain = kinds.dictionary_decode()
-    plain = pc.if_else(pa.array(bad), pa.scalar(UNNAMED_KIND, plain.type), plain)
-    return plain.dictionary_encode().cast(CODED)
+    return kinds if bad is None else pc.if_else(pa.array(bad), UNNAMED_KIND, _plain(kinds).cast(pa.string()))
 
 
 def to_values(array: pa.Array) -> tuple[Float32, Bool | None]:
