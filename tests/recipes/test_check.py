@@ -141,6 +141,7 @@ def test_every_recommender_says_what_it_needs(tmp_path: Path) -> None:
     report = checked(written(tmp_path, rows, "user,item,order"))
     assert {one.name for one in report.needs} == set(RECOMMENDERS)
     known = [one for one in report.needs if one.memory_bytes is not None and one.cpu_s is not None]
+    assert [one.name for one in report.needs if one.memory_bytes is None] == ["friends"]
     assert known
     assert all(one.memory_bytes >= 0 and one.cpu_s >= 0 for one in known)  # type: ignore[operator]
     seconds = [one.cpu_s for one in known]

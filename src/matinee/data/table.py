@@ -127,7 +127,8 @@ def _content(path: Path) -> bytes:
 
 def _decode(content: bytes) -> str:
     try:
-        return content.decode("utf-8-sig")
+        utf_16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+        return content.decode("utf-16" if utf_16 else "utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
 
@@ -141,25 +142,42 @@ def _not_empty(table: SideTable) -> SideTable:
 
 
 def _read_text(path: Path, text: str, words: Sequence[Collection[str]], skip_bad: bool) -> SideTable:
-    text = text.replace("\r\n", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     lines = [line for line in text[: 500 * _LOOKED_AT].split("\n") if line.strip()][:_LOOKED_AT]
     delimiter = _delimiter(lines)
+    quoted = _is_quoted(text, delimiter)
+    first, second = (
+        cut(line, delimiter, quoted=quoted) for line in (lines[0], lines[min(1, len(lines) - 1)])
+    )
     if delimiter == " ":
         text = re.sub(r"[ \t]+", _UNIT_SEPARATOR, re.sub(r"(?m)^[ \t]+|[ \t]+$", "", text))
     elif len(delimiter) > 1:
         text = text.replace(delimiter, _UNIT_SEPARATOR)
-    first, second = (_cut(line, delimiter) for line in (lines[0], lines[min(1, len(lines) - 1)]))
     named = _is_header(first, second, words)
-    columns, bad = _parse(
-        path, text, delimiter if delimiter in DELIMITERS[1:-1] else _UNIT_SEPARATOR, skip_bad
-    )
+    single = delimiter if delimiter in DELIMITERS[1:-1] else _UNIT_SEPARATOR
+    try:
+        columns, bad = _parse(text, single, quoted, len(first))
+    except pa.ArrowInvalid as error:
+        raise DataError(f"the table cannot be read: {error}", file=path) from error
+    if bad and not skip_bad:
+        raise DataError(
+            f"expected {len(first)} fields, found {bad[0].actual_columns}",
+            file=path,
+            row=bad[0].number,
+            value=bad[0].text[:80].replace(_UNIT_SEPARATOR, " "),
+            remedy="Mend the row, or leave such rows out with --skip-bad.",
+        )
     names = [name.strip() for name in first] if named else [f"column_{i}" for i in range(len(first))]
     columns = columns.slice(1) if named else columns
     kinds = {name.split(":")[0]: name.split(":")[1] for name in names if re.search(r":(token|float)", name)}
     names = [name.split(":")[0] if kinds else name for name in names]
     kept = [i for i, name in enumerate(names) if name or pc.any(pc.not_equal(columns.column(i), "")).as_py()]
     names = _distinct([names[i] or f"column_{i}" for i in kept])
-    notes = (f"{path.name}: {len(bad):,} malformed rows left out, the first is row {bad[0]}",) if bad else ()
+    notes = (
+        (f"{path.name}: {len(bad):,} malformed rows left out, the first is row {bad[0].number}",)
+        if bad
+        else ()
+    )
     return SideTable(
         path=path,
         columns=columns.select(kept).rename_columns(names),
@@ -170,63 +188,53 @@ def _read_text(path: Path, text: str, words: Sequence[Collection[str]], skip_bad
     )
 
 
-def _parse(path: Path, text: str, delimiter: str, skip_bad: bool) -> tuple[pa.Table, list[int]]:
+def _parse(text: str, delimiter: str, quoted: bool, width: int) -> tuple[pa.Table, list[Any]]:
+    """The columns as strings, and the rows that have another number of fields."""
     bad: list[Any] = []
 
     def on_bad(row: Any) -> str:
-        # Arrow drops what is raised in here, so that the first bad row is remembered and raised below.
+        # Arrow drops what is raised in here, so that bad rows are kept and told by the caller.
         bad.append(row)
         return "skip"
 
-    quoted = delimiter in _QUOTED
-    width = _field_count(text, delimiter, quoted)
     names = [str(i) for i in range(width)]
-    try:
-        table = pa_csv.read_csv(
-            io.BytesIO(text.encode("utf-8")),
-            read_options=pa_csv.ReadOptions(column_names=names, use_threads=False),
-            parse_options=pa_csv.ParseOptions(
-                delimiter=delimiter,
-                quote_char='"' if quoted else False,
-                newlines_in_values=quoted,
-                invalid_row_handler=on_bad,
-            ),
-            convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise DataError(f"the table cannot be read: {error}", file=path) from error
-    if bad and not skip_bad:
-        raise DataError(
-            f"expected {bad[0].expected_columns} fields, found {bad[0].actual_columns}",
-            file=path,
-            row=bad[0].number,
-            value=bad[0].text[:80].replace(_UNIT_SEPARATOR, " "),
-            remedy="Mend the row, or leave such rows out with --skip-bad.",
-        )
-    return table, [row.number for row in bad]
+    columns = pa_csv.read_csv(
+        io.BytesIO(text.encode("utf-8")),
+        read_options=pa_csv.ReadOptions(column_names=names, use_threads=False),
+        parse_options=pa_csv.ParseOptions(
+            delimiter=delimiter,
+            quote_char='"' if quoted else False,
+            newlines_in_values=quoted,
+            invalid_row_handler=on_bad,
+        ),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+        ),
+    )
+    return columns, bad
 
 
-def _field_count(text: str, delimiter: str, quoted: bool) -> int:
-    line = text.lstrip("\n").split("\n", 1)[0]
-    return len(_cut(line, delimiter)) if quoted else line.count(delimiter) + 1
+def _is_quoted(text: str, delimiter: str) -> bool:
+    """Whether double quotes hold fields together; between tabs or bars only where every one of them does.
+
+    A title may begin with a quote that no quote ends.
+    """
+    if delimiter in _QUOTED or delimiter not in ("\t", "|") or '"' not in text:
+        return delimiter in _QUOTED
+    fields = re.findall(rf'(?m)(?:^|{re.escape(delimiter)})("[^{delimiter}\n]*)', text)
+    return bool(fields) and all(re.fullmatch(r'"([^"]|"")*"', field) for field in fields)
 
 
 def _delimiter(lines: list[str]) -> str:
     """The delimiter that cuts most lines into as many parts; a table of one column has the tab."""
     best, most = "\t", 0.0
     for delimiter in DELIMITERS:
-        counts = Counter(len(_cut(line, delimiter)) for line in lines)
+        counts = Counter(len(cut(line, delimiter, quoted=delimiter in _QUOTED)) for line in lines)
         parts, agreeing = counts.most_common(1)[0]
         share = agreeing / len(lines) if parts > 1 else 0.0
         if share > max(most + 0.1, 0.5):
             best, most = delimiter, share
     return best
-
-
-def _cut(line: str, delimiter: str) -> list[str]:
-    return cut(line, delimiter, quoted=delimiter in _QUOTED)
 
 
 def _is_header(first: list[str], second: list[str], words: Sequence[Collection[str]]) -> bool:

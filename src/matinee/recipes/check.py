@@ -186,6 +186,10 @@ def check_needs(log: InteractionLog) -> tuple[FitNeeds, ...]:
     free = available_bytes()
     found = []
     for name, make in RECOMMENDERS.items():
+        if name == "friends" and log.friends is None:
+            words = "needs friends: --friends FILE"
+            found.append(FitNeeds(name=name, memory_bytes=None, cpu_s=None, fits=False, words=words))
+            continue
         try:
             needs = make().needs(log)
         except MatineeError as error:
