@@ -266,9 +266,8 @@ def show(result: dict[str, Any]) -> None:
     for bar in result["bars"]:
         figure = "–" if bar["figure"] is None else f"{bar['figure']:.4f}"
         cost = f", fit {bar['fit_cpu_s']:.1f} CPU-s" if bar.get("fit_cpu_s") is not None else ""
-        print(
-            f"  {'reached' if bar['reached'] else 'MISSED '}  {bar['what']}: {figure} (bar {bar['bar']}{cost})"
-        )
+        state = "reached" if bar["reached"] else "MISSED "
+        print(f"  {state}  {bar['what']}: {figure} (bar {bar['bar']}{cost})")
     print(f"  {result['board']['verdict']}")
     print(f"  {result['cpu_s']} CPU-s in all")
 

@@ -173,10 +173,12 @@ def _pairs(
     couples = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     if not couples:
         return []
+    metrics = [f"{kind}@{k}" for k in at for kind in ("ndcg", "recall")]
+    gaps = [evidence[a].column(metric) - evidence[b].column(metric) for metric in metrics for a, b in couples]
+    # All in one call: the signs are drawn once.
+    chances = sign_flip_p(np.stack(gaps, axis=1), seed=seed).reshape(len(metrics), len(couples))
     found = []
-    for metric in [f"{kind}@{k}" for k in at for kind in ("ndcg", "recall")]:
-        gaps = np.stack([evidence[a].column(metric) - evidence[b].column(metric) for a, b in couples], axis=1)
-        p = sign_flip_p(gaps, seed=seed)
+    for metric, p in zip(metrics, chances, strict=True):
         family = [place for place, (a, _) in enumerate(couples) if ranking and a == ranking[0]]
         adjusted = dict(zip(family, holm([float(p[place]) for place in family]), strict=True))
         column = list(evidence[names[0]].names).index(metric)
