@@ -22,7 +22,7 @@ from matinee.simulate.walk import Watch, count_blocks, lengths_of_block
 CUTOFFS = (10, 20)
 LEAST_HISTORY = 3  # viewers with fewer events only train
 SPLIT_QUANTILE = 0.9
-MOST_CELLS = 2**27  # targets x items that are written out; of a larger log every n-th viewer is judged
+MOST_CELLS = 2**27  # targets x items that are written out; of a larger log one viewer in n is judged
 CHUNK_CELLS = 2**23
 PROTOCOLS = ("leave-one-out", "time-split-next", "time-split-successive")
 
@@ -81,9 +81,7 @@ class Best:
         """The figures of every protocol, the moment, and how many viewers were judged: plain JSON values."""
         figures: dict[str, Any] = {name: tally.to_json() for name, tally in self.tallies.items()}
         figures["moment"] = self.moment
-        figures["judged"] = (
-            "every target" if self.every == 1 else f"the targets of every {self.every}th viewer of a block"
-        )
+        figures["judged"] = "every target" if self.every == 1 else f"one viewer in {self.every}"
         return figures
 
     def _add(self, chances: Float64, asked: dict[str, Bool]) -> None:
