@@ -8,17 +8,19 @@ from collections.abc import Callable
 
 import typer
 
-from matinee.cli import check, compare, evaluate, fit, recommend, similar, version
+from matinee.cli import check, compare, demo, evaluate, fit, recommend, similar, simulate, version
 from matinee.core.errors import MatineeError
 
 # Commands import what they need inside their functions, so that `matinee --help` answers at once.
 COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo.command,
     "check": check.command,
     "compare": compare.command,
     "evaluate": evaluate.command,
     "fit": fit.command,
     "recommend": recommend.command,
     "similar": similar.command,
+    "simulate": simulate.command,
     "version": version.command,
 }
 
