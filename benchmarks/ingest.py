@@ -4,8 +4,8 @@
     python benchmarks/ingest.py --only csv --rows 1000000
 
 Each reading runs in a process of its own that starts without a cache and builds one; CPU-seconds are the
-process's own around the call, and anonymous memory is sampled from outside every few milliseconds. Logs are in the
-order of time, as services write them: neighbours are of different viewers, a hundred events a viewer.
+process's own around the call, and anonymous memory is sampled from outside every few milliseconds. Logs are
+in the order of time, as services write them: neighbours are of different viewers, a hundred events a viewer.
 """
 
 from __future__ import annotations

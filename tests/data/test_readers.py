@@ -1,6 +1,7 @@
 """Malformed rows are named or counted; ids come through byte for byte, whatever they came in."""
 
 import csv
+import gzip
 import io
 import json
 import time
@@ -87,6 +88,27 @@ def test_a_number_of_another_type_further_down_is_no_error(tmp_path):
     assert len(log) == 1002
     assert log.histories.times is not None
     assert log.histories.times[-2:].tolist() == [978300760_500, 978300761_000]
+
+
+def test_a_file_that_was_cut_off_is_named(tmp_path):
+    rows = "".join(f"u{n * 7919 % 9973},i{n * 104729 % 7907},978300760,1\n" for n in range(100_000))
+    path = written(tmp_path, gzip.compress((HEAD + rows).encode())[:-1000])
+    with pytest.raises(DataError, match="cannot be read to its end"):
+        read_log(path)
+
+
+def test_whole_numbers_for_ids_are_their_digits():
+    log = read_log(pa.table({"user": pa.array([7, 5], pa.uint8()), "item": pa.array([2**62, -1])}))
+    assert log.viewers.ids([0, 1]) == ["7", "5"]
+    assert log.items.ids([0, 1]) == [str(2**62), "-1"]
+
+
+def test_the_same_table_has_the_same_fingerprint():
+    whole = pa.table({"user": ["b", "a", "b"], "item": ["x", "y", "z"]})
+    pieces = pa.concat_tables([whole.slice(0, 1), whole.slice(1)])
+    assert read_log(whole).fingerprint == read_log(pieces).fingerprint
+    other = pa.table({"user": ["b", "a", "b"], "item": ["xy", "", "z"]}).slice(0, 1)
+    assert read_log(other).fingerprint != read_log(whole.slice(0, 1)).fingerprint
 
 
 def test_bad_rows_of_json(tmp_path):

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from matinee.data.events import Events
 from matinee.data.options import LogOptions
 
 _BLOCK = 1 << 20
+_IDS = 1 << 16
 
 
 def fingerprint_files(files: Sequence[Path], options: LogOptions) -> str:
@@ -30,9 +32,10 @@ def fingerprint_events(events: Events, options: LogOptions) -> str:
     """The fingerprint (hex) of a log that came as a table: of its ids and columns."""
     digest = hashlib.sha256()
     for vocabulary in (events.viewers, events.items):
-        for id_ in vocabulary.arrow:
-            digest.update(id_.as_buffer() or b"")
-            digest.update(b"\0")
+        lengths = np.asarray(pc.binary_length(vocabulary.arrow)).astype(np.int64)
+        digest.update(lengths.data)
+        for start in range(0, len(lengths), _IDS):
+            digest.update("".join(vocabulary.arrow.slice(start, _IDS).to_pylist()).encode())
     digest.update("\0".join(events.kinds).encode())
     for name in ("viewer", "item", "time", "position", "kind", "value"):
         column = getattr(events, name)

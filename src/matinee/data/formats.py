@@ -77,8 +77,13 @@ def find_layout(path: Path, asked: Mapping[str, str]) -> Layout | None:
     Raises:
         DataError: the file is no log; the message says what was found and what to do.
     """
-    with path.open("rb") as file:
-        compression = compression_of(file.read(8))
+    try:
+        with path.open("rb") as file:
+            compression = compression_of(file.read(8))
+    except OSError as error:
+        raise DataError(
+            f"the file cannot be opened: {error.strerror}", file=path, remedy="Check its rights."
+        ) from error
     head = read_start(path, compression, SAMPLE_BYTES)
     if not head.strip(b"\xef\xbb\xbf\r\n\t "):
         return None

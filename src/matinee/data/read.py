@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,7 +132,8 @@ def _read_anew(found: Found, options: LogOptions, tell: Progress, path: Path | N
     if draft is None or path is None:
         return entry
     if draft.whole and shelf.commit(draft, entry, path):
-        return shelf.load(path, verify=False) or entry
+        with suppress(ValueError):  # another process may have replaced the entry meanwhile
+            return shelf.load(path, verify=False) or entry
     draft.discard()
     return entry
 

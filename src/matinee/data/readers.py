@@ -55,6 +55,13 @@ def read_file(layout: Layout, gather: Gather, *, skip_bad: bool) -> FileReport:
     Raises:
         DataError: a row is malformed; the message names file, row, column and value.
     """
+    try:
+        return _read_either_way(layout, gather, skip_bad=skip_bad)
+    except OSError as error:
+        raise damaged(layout.file, error) from error
+
+
+def _read_either_way(layout: Layout, gather: Gather, *, skip_bad: bool) -> FileReport:
     mark = gather.mark()
     try:
         return _report(layout, _read(fast_batches(layout), layout, gather, skip_bad=skip_bad))
@@ -62,13 +69,11 @@ def read_file(layout: Layout, gather: Gather, *, skip_bad: bool) -> FileReport:
         if layout.form in ("parquet", "arrow"):
             raise _unusable(layout, error) from error
         gather.rewind(mark)
-    except OSError as error:
-        raise damaged(layout.file, error) from error
     encoding = (
         layout.encoding if layout.encoding == "utf-16" else encoding_of(layout.file, layout.compression)
     )
     if encoding != layout.encoding:
-        return read_file(replace(layout, encoding=encoding), gather, skip_bad=skip_bad)
+        return _read_either_way(replace(layout, encoding=encoding), gather, skip_bad=skip_bad)
     return _report(layout, _read(careful_batches(layout), layout, gather, skip_bad=skip_bad))
 
 

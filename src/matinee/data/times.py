@@ -154,20 +154,16 @@ def _from_strings(array: pa.Array) -> Times:
 def _one_by_one(array: pa.Array) -> Times:
     """The slow way, for columns that mix ways of writing or hold what is no time."""
     ms, bad = np.zeros(len(array), np.int64), np.zeros(len(array), bool)
-    units: dict[str, int] = {}
-    for place, text in enumerate(array.to_pylist()):
-        if text is None:
-            bad[place] = True
-        elif is_number(text):
-            one = _from_numbers(pa.array([float(text)]))
-            ms[place], bad[place] = one.ms[0], one.bad is not None
-            units |= {name: units.get(name, 0) + n for name, n in one.units.items()}
-        elif (moment := _moment(text)) is not None:
-            ms[place] = moment
-            units["dates"] = units.get("dates", 0) + 1
-        else:
-            bad[place] = True
+    numeric = np.asarray(pc.fill_null(pc.match_substring_regex(array, f"^{_NUMBER.pattern}$"), False))
+    numbers = _from_numbers(pc.utf8_trim_whitespace(array.filter(pa.array(numeric))).cast(pa.float64()))
+    ms[numeric] = numbers.ms
+    bad[numeric] = False if numbers.bad is None else numbers.bad
+    others = np.flatnonzero(~numeric)
+    moments = [None if text is None else _moment(text) for text in array.take(pa.array(others)).to_pylist()]
+    ms[others] = [moment or 0 for moment in moments]
+    dates = sum(moment is not None for moment in moments)
     bad |= ms <= 0
+    units = {**numbers.units, **({"dates": dates} if dates else {})}
     return Times(ms=ms, bad=bad if bad.any() else None, units=units)
 
 
