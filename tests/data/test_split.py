@@ -221,6 +221,11 @@ def test_what_a_log_does_not_support_is_one_sentence(protocol, more, words):
         split_log(log_of([[0, 1, 2, 3]]), protocol, **more)
 
 
+def test_a_log_whose_target_is_a_value_is_refused():
+    with pytest.raises(SettingsError, match="predicts values"):
+        split_log(log_of([[0, 1, 2, 3]], target="rating"), "random-holdout")
+
+
 def test_a_log_too_short_to_judge_by_says_so():
     with pytest.raises(SettingsError, match="Nothing to judge by"):
         split_log(log_of([[0, 1], [1]]), "random-holdout")

@@ -188,6 +188,14 @@ def test_a_bundle_that_was_held_out_is_judged_as_compare_with_refit_does(tmp_pat
     )
 
 
+def test_a_time_split_bundle_is_judged_on_what_came_after_the_moment():
+    log = walks()
+    held = fit(log, "popularity", hold_out="time-split")
+    found = evaluate(held, log, targets="successive").to_json()
+    assert found["targets"] == split_log(log, "time-split", targets="successive").test.n_targets
+    assert found["targets"] > evaluate(held, log).to_json()["targets"]
+
+
 def test_a_bundle_whose_fit_saw_the_test_is_refused():
     log = walks(60)
     with pytest.raises(InputError, match="saw the test events"):

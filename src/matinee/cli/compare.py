@@ -102,7 +102,7 @@ def show(board: Scoreboard, out: Output, html: str | None) -> None:
     for words in scoreboard_words(facts):
         out.say(words)
     out.say()
-    out.say(scoreboard_table(facts))
+    out.say(scoreboard_table(facts, out.console().width))
     newcomers = newcomers_table(facts)
     if newcomers is not None:
         out.say()

@@ -162,4 +162,7 @@ def _check(log: InteractionLog, protocol: str, targets: str, test: InteractionLo
             "take random-holdout."
         )
     if log.target == "rating":
-        raise SettingsError("Ranking cannot be judged on a log whose target is the rating's value.")
+        raise SettingsError(
+            "The log's target is the rating's value, and no recommender here predicts values: leave --target "
+            "rating out, or say which ratings count (--positive rating>=4)."
+        )

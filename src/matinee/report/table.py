@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from matinee.report.numbers import dollars, figure, megabytes, milliseconds, percent, seconds
@@ -12,25 +12,24 @@ if TYPE_CHECKING:
 
 SHOWN = ("ndcg", "recall", "mrr")
 
+_WIDE = 140
+_COSTS = ("fit", "search", "memory", "an answer", "electricity")
 
-def scoreboard_table(board: Mapping[str, Any]) -> Table:
+
+def scoreboard_table(board: Mapping[str, Any], width: int = _WIDE) -> Table:
     """The scoreboard as a rich table: metrics with 95 % intervals, then costs; the chosen one has a star.
 
     Args:
         board: the JSON of `compare`.
+        width: letters in a line; where they are too few for all columns, the most important are shown.
     """
-    from rich.table import Table
     from rich.text import Text
 
-    k = board["at"][0]
+    k, narrow = board["at"][0], width < _WIDE
     metrics = [f"{kind}@{k}" for kind in SHOWN] + [f"recall@{other}" for other in board["at"][1:]]
-    metrics.append(f"coverage@{k}")
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("recommender")
-    for metric in metrics:
-        table.add_column(metric, justify="right")
-    for name in ("fit", "search", "memory", "an answer", "electricity"):
-        table.add_column(name, justify="right")
+    metrics = metrics[:2] if narrow else [*metrics, f"coverage@{k}"]
+    costs = [0, 2, 3] if narrow else range(len(_COSTS))
+    table = _table("recommender", [*metrics, *(_COSTS[place] for place in costs)])
     for row in board["recommenders"]:
         chosen = row["name"] == board["chosen_on_validation"]
         title = Text(f"{row['name']}{' *' if chosen else ''}", style="bold" if chosen else "")
@@ -38,7 +37,8 @@ def scoreboard_table(board: Mapping[str, Any]) -> Table:
             table.add_row(title, Text("failed", style="red"))
             continue
         cells = [Text(interval_words(row["metrics"].get(metric))) for metric in metrics]
-        table.add_row(title, *cells, *(Text(words) for words in cost_words(row)))
+        words = cost_words(row)
+        table.add_row(title, *cells, *(Text(words[place]) for place in costs))
     return table
 
 
@@ -93,17 +93,21 @@ def scoreboard_words(board: Mapping[str, Any]) -> list[str]:
 
 def newcomers_table(board: Mapping[str, Any]) -> Table | None:
     """The table of viewers without a past; None where there are none."""
-    from rich.table import Table
-
     rows = [row for row in board["recommenders"] if row.get("newcomers")]
     if not rows:
         return None
-    k = board["at"][0]
-    metrics = [f"{kind}@{k}" for kind in SHOWN]
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("newcomers")
-    for metric in metrics:
-        table.add_column(metric, justify="right")
+    metrics = [f"{kind}@{board['at'][0]}" for kind in SHOWN]
+    table = _table("newcomers", metrics)
     for row in rows:
         table.add_row(row["name"], *(interval_words(row["newcomers"].get(metric)) for metric in metrics))
+    return table
+
+
+def _table(first: str, others: Sequence[str]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
     return table
