@@ -6,7 +6,7 @@ import scipy.sparse
 
 from matinee.core.types import Histories, histories_of
 from matinee.recommenders import cooccurrence
-from matinee.recommenders.cooccurrence import near_sums, pair_sums, remaining, sets_of
+from matinee.recommenders.cooccurrence import near_sums, pair_sums, pairs_within, remaining, sets_of
 from matinee.recommenders.decayed_gram import (
     dense_gram,
     from_arrays,
@@ -126,6 +126,15 @@ def test_sets_count_an_item_once_unless_weighted() -> None:
         items=np.array([1, 1], np.int32), offsets=np.array([0, 2]), weights=np.array([2, 0.5], np.float32)
     )
     assert sets_of(weighted, 2).toarray().tolist() == [[0, 2.5]]
+
+
+def test_one_endless_history_does_not_decide_the_memory() -> None:
+    endless = histories_of([list(range(6000)), [0, 1]])
+    sets = sets_of(endless, 6000)
+    assert np.diff(sets.indptr).tolist() == [5000, 2]
+    assert sets[0].indices.min() == 1000
+    assert pairs_within(endless.lengths, 0) == 5000**2 + 4
+    assert pairs_within(endless.lengths, 3) == 3 * 6000 + 4
 
 
 def test_nobody_and_lonely_events_give_empty_sums() -> None:

@@ -17,6 +17,7 @@ from matinee.core.types import Float64, Histories, Int32, Int64
 
 _CELLS = 2**18
 _PAIRS = 2**20
+_LONGEST = 5_000
 
 
 def pair_sums(
@@ -69,13 +70,16 @@ def near_sums(histories: Histories, n_items: int, decay: float, window: int) -> 
 def sets_of(histories: Histories, n_items: int) -> Any:
     """Histories without their order; a cell is the summed weight of the viewer's events of the item.
 
-    Without weights an item counts 1, however often it occurs.
+    Without weights an item counts 1, however often it occurs. Of a longer history only the last 5,000
+    events count: pairs go by the square, and one bot must not decide what memory a fit needs.
 
     Returns:
         scipy CSR float32, shape (viewers, items).
     """
     import scipy.sparse
 
+    if histories.lengths.max(initial=0) > _LONGEST:
+        histories = histories.last(_LONGEST)
     weights = np.ones(len(histories.items), np.float32) if histories.weights is None else histories.weights
     sets = scipy.sparse.csr_matrix(
         # Copies: summing sorts in place, and the log may be a read-only map.
@@ -89,9 +93,11 @@ def sets_of(histories: Histories, n_items: int) -> Any:
 
 
 def pairs_within(lengths: Int64, window: int) -> float:
-    """How many pairs of events of one history lie at most `window` apart (0: any distance)."""
+    """How many pairs the sums of a log go over: events at most `window` apart; 0: all pairs of `sets_of`."""
     counts = lengths.astype(np.float64)
-    return float((np.minimum(window or np.inf, counts) * counts).sum())
+    if not window:
+        return float((np.minimum(counts, _LONGEST) ** 2).sum())
+    return float((np.minimum(window, counts) * counts).sum())
 
 
 def remaining(serve: Float64, histories: Histories, rate: float) -> Float64:

@@ -56,7 +56,7 @@ class TransitionsConfig:
             pairs of items meet or memory is short, else on all.
     """
 
-    decays: tuple[float, ...] = (0.6, 0.95)
+    decays: tuple[float, ...] = (0.5, 0.95)
     ridge: float = 300.0
     popularity: float = 0.1
     threshold: float = 0.02
@@ -73,7 +73,7 @@ class Transitions:
     name = "transitions"
     Config = TransitionsConfig
     space: ClassVar[Space] = {
-        "decays": Choice(((0.7,), (0.8,), (0.5, 0.9), (0.6, 0.95), (0.4, 0.8, 0.97))),
+        "decays": Choice(((0.7,), (0.5, 0.9), (0.5, 0.95), (0.6, 0.95), (0.4, 0.8, 0.97))),
         "ridge": Span(low=20.0, high=2000.0, log=True),
         "popularity": Span(low=0.0, high=0.3),
     }
