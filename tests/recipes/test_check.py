@@ -134,6 +134,7 @@ def test_a_large_log_is_tried_on_some_viewers(tmp_path: Path, monkeypatch: pytes
     some = recipe.check_protocols(log, "leave-one-out")
     assert [one.name for one in some] == [one.name for one in whole]
     assert (whole[0].targets, some[0].targets) == (400, 400)
+    assert (whole[0].estimated, some[0].estimated) == (False, True)
 
 
 def test_every_recommender_says_what_it_needs(tmp_path: Path) -> None:

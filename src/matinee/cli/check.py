@@ -110,13 +110,17 @@ def _sign_words(words: str, examples: tuple[str, ...]) -> str:
 
 
 def _protocols(report: CheckReport) -> Iterator[str | Table]:
-    yield f"Judged by {report.default_protocol}, {report.default_why}."
+    if report.protocols[0].supported:
+        yield f"Judged by {report.default_protocol}, {report.default_why}."
+    else:
+        yield f"Cannot be judged by {report.default_protocol}: {report.protocols[0].words}"
     table = _table("protocol", "targets", "viewers", "how")
     for one in report.protocols:
-        targets, viewers = (f"{one.targets:,}", f"{one.viewers:,}") if one.targets else ("-", "-")
+        about = "about " if one.estimated else ""
+        numbers = (f"{about}{n:,}" if one.targets else "-" for n in (one.targets, one.viewers))
         short = "" if one.enough or not one.targets else "; too few to tell"
         how = one.words if one.supported else f"not possible: {one.words}"
-        table.add_row(one.name, targets, viewers, how + short)
+        table.add_row(one.name, *numbers, how + short)
     yield table
 
 

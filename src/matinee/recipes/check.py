@@ -37,8 +37,9 @@ class ProtocolCheck:
         name: the protocol.
         supported: whether it can.
         words: how it would divide the log, or why it cannot.
-        targets: test targets; of a large log an estimate.
+        targets: test targets.
         viewers: viewers of the test.
+        estimated: whether these were told from every n-th viewer of a large log.
         enough: whether a verdict is possible.
     """
 
@@ -47,6 +48,7 @@ class ProtocolCheck:
     words: str
     targets: int = 0
     viewers: int = 0
+    estimated: bool = False
     enough: bool = False
 
 
@@ -223,6 +225,7 @@ def _check_protocol(log: InteractionLog, name: str, seed: int, step: int) -> Pro
         words=split.division.words,
         targets=targets,
         viewers=viewers,
+        estimated=step > 1,
         enough=targets >= FEWEST_TARGETS and viewers >= FEWEST_VIEWERS,
     )
 
