@@ -74,9 +74,11 @@ def command(
     check_writable(html)
     lengths = parse_lengths(at)
     settings = parse_settings(set_ or [])
-    log = read_log(logs, log_options)
-    given = read_log([test], log_options) if test else None
     with out.progress() as on_progress:
+        log = read_log(
+            logs, log_options, progress=lambda doing, done, all_: on_progress(doing, done / max(all_, 1))
+        )
+        given = read_log([test], log_options) if test else None
         board = compare(
             log,
             parse_names(recommenders),

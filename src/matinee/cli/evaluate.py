@@ -43,7 +43,9 @@ def command(
     out = Output(json_path, quiet)
     check_writable(html)
     lengths = parse_lengths(at)
-    log = read_log(logs, log_options)
     with out.progress() as on_progress:
+        log = read_log(
+            logs, log_options, progress=lambda doing, done, all_: on_progress(doing, done / max(all_, 1))
+        )
         board = evaluate(bundle, log, protocol=protocol, targets=targets, at=lengths, on_progress=on_progress)
     show(with_command(board, f"matinee {shlex.join(sys.argv[1:])}"), out, html)
