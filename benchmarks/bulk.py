@@ -5,7 +5,7 @@
 
 The log is simulated and the bundle fitted in a process of its own; then a fresh process loads the bundle
 and writes everybody's list, while its anonymous memory is sampled from outside. The weights are learnt from
-the first 100,000 viewers, each item on the 100 features that go with it most, which is what `transitions`
+the first 20,000 viewers, each item on the 100 features that go with it most, which is what `transitions`
 does by itself where the dense way does not fit; the bundle holds everybody's history. Beside it stands a
 plain matrix product of the same shape (viewers x features times features x items, float32, one thread of
 numpy's BLAS), measured on a sample of both sides and extrapolated: what scoring alone would cost without
@@ -38,7 +38,7 @@ from matinee.simulate import SimulationOptions, simulate_log
 RESULTS = Path(__file__).parent / "results" / "bulk.json"
 MEMORY_BAR_BYTES = 4 * 10**9
 K = 10
-LEARNT_VIEWERS, FEATURES = 100_000, 100
+LEARNT_VIEWERS, FEATURES = 20_000, 100
 SAMPLE_VIEWERS, SAMPLE_ITEMS = 1_024, 1_000
 
 

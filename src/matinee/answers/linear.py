@@ -85,15 +85,15 @@ class LinearScorer:
     def _sum(self, histories: Histories) -> Float32:
         """Scores without bias: float32, shape (histories, items)."""
         query = decayed(histories, self._decays, self._windows, self._n)
-        if self._dense is not None:
-            scores = _times_dense(query, self._dense)
-        else:
-            scores = np.zeros((len(histories), self._n), np.float32)
+        scores = None if self._dense is None else _times_dense(query, self._dense)
         if self._sparse is not None:
-            scores += (query @ self._sparse).toarray()
+            sparse = (query @ self._sparse).toarray()
+            scores = sparse if scores is None else scores + sparse
+        if scores is None:
+            scores = np.zeros((len(histories), self._n), np.float32)
         if self._left is not None and self._right is not None:
             scores += (query @ self._left) @ self._right
-        return scores
+        return np.asarray(scores, dtype=np.float32)
 
     def _column(self, item: int, rows: NDArray[np.int64]) -> Float32:
         """W[rows, item], in the shape of `rows`."""
