@@ -73,7 +73,7 @@ def test_local_way_on_all_features_is_the_dense_way(name: str) -> None:
 
 def test_ease_is_the_formula_of_the_paper() -> None:
     log = log_of(chains(True))
-    part = make_recommender("ease", {"ridge": 20.0, "features": 0}).fit(log).parts["ease"]
+    part = make_recommender("ease", {"ridge": 20.0, "decay": 1.0, "features": 0}).fit(log).parts["ease"]
     X = np.zeros((len(log.histories), log.n_items))
     X[log.histories.rows(), log.histories.items] = 1.0
     P = np.linalg.inv(X.T @ X + 20.0 * np.eye(log.n_items))

@@ -41,14 +41,15 @@ class EaseConfig:
         ridge: more of it trusts rare pairs less.
         query_decay: what each event back multiplies an asker's event with: nearer 1 looks further back.
         decay: what each event between two events multiplies their pair with; 1: all of a history goes
-        together. threshold: pairs and events that count less than this are left out. features: solve each
-        item on so many others that go with it most; 0: on all; none: on 100 where few
+            together.
+        threshold: pairs and events that count less than this are left out.
+        features: solve each item on so many others that go with it most; 0: on all; none: on 100 where few
             pairs of items meet or memory is short, else on all.
     """
 
-    ridge: float = 300.0
-    query_decay: float = 0.8
-    decay: float = 1.0
+    ridge: float = 100.0
+    query_decay: float = 0.7
+    decay: float = 0.9
     threshold: float = 0.02
     features: int | None = None
 

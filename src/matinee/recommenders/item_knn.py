@@ -36,11 +36,14 @@ class ItemKnnConfig:
 
     Attributes:
         decay: what each event between two events multiplies their pair with: nearer 1 joins what lies
-        further apart. query_decay: what each event back multiplies an asker's event with: nearer 1 looks
-        further back. backward: how much a pair counts in the direction against its order, 0 to 1.
-        popularity_from: more of it lets the asker's rare items say more. popularity_to: more of it holds
-        frequent items back in the answer. shrink: more of it trusts rare items less. neighbours: how many
-        items each item keeps. threshold: pairs and events that count less than this are left out.
+            further apart.
+        query_decay: what each event back multiplies an asker's event with: nearer 1 looks further back.
+        backward: how much a pair counts in the direction against its order, 0 to 1.
+        popularity_from: more of it lets the asker's rare items say more.
+        popularity_to: more of it holds frequent items back in the answer.
+        shrink: more of it trusts rare items less.
+        neighbours: how many items each item keeps.
+        threshold: pairs and events that count less than this are left out.
     """
 
     decay: float = 0.8
