@@ -64,7 +64,7 @@ class Ease:
     name = "ease"
     Config = EaseConfig
     space: ClassVar[Space] = {
-        "ridge": Span(low=20.0, high=3000.0, log=True),
+        "ridge": Span(low=5.0, high=2000.0, log=True),
         "query_decay": Span(low=0.5, high=1.0),
         "decay": Span(low=0.7, high=1.0),
     }
