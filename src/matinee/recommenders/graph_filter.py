@@ -55,7 +55,7 @@ class GraphFilterConfig:
     """
 
     factors: int = 256
-    ideal: float = 0.2
+    ideal: float = 0.1
     popularity: float = 0.3
     neighbours: int = 200
     decay: float = 0.9
@@ -107,7 +107,7 @@ class GraphFilter:
         graph, degrees = _graph(taste_matrix(log.histories, log.n_items))
         _, vectors = top_singular(graph, config.factors, generator(seed, self.name))
         after = (np.maximum(degrees, 1.0) ** config.popularity).astype(np.float32)
-        linear = scaled(_meetings(graph, config.neighbours), rows=1.0 / after, columns=after)
+        linear = scaled(_meetings(graph, after, config.neighbours), rows=1.0 / after)
         settings = config_values(config)
         settings |= {"decays": [config.decay], "windows": [0]}
         if not log.ordered:
@@ -156,15 +156,15 @@ def top_singular(matrix: Sparse, k: int, random: np.random.Generator) -> tuple[F
     return np.maximum(values, 0.0).astype(np.float32), np.asarray(basis @ turn.astype(np.float32))
 
 
-def _meetings(graph: Sparse, keep: int) -> Sparse:
-    """N'N with the largest entries of each row alone: float32, shape (items, items)."""
+def _meetings(graph: Sparse, after: Float32, keep: int) -> Sparse:
+    """N'N, its columns times `after`, with the largest entries of each row alone: shape (items, items)."""
     from scipy.sparse import vstack
 
-    return vstack(list(_meeting_blocks(graph, keep)), format="csr", dtype=np.float32)
+    return vstack(list(_meeting_blocks(graph, after, keep)), format="csr", dtype=np.float32)
 
 
-def _meeting_blocks(graph: Sparse, keep: int) -> Iterator[Sparse]:
+def _meeting_blocks(graph: Sparse, after: Float32, keep: int) -> Iterator[Sparse]:
     back = graph.T.tocsr()
     met = np.asarray((back > 0).astype(np.float32) @ np.diff(graph.indptr).astype(np.float32))
     for block in blocks(np.minimum(met, graph.shape[1]), _ENTRIES):
-        yield largest((back[block] @ graph).tocsr(), keep)
+        yield largest(scaled((back[block] @ graph).tocsr(), columns=after), keep)

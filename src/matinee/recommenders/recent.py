@@ -78,7 +78,7 @@ class Recent:
         if times is None or not len(times):
             return np.ones(len(histories.items), dtype=np.bool_)
         if self.config.share is not None:
-            since = np.quantile(times, 1.0 - self.config.share, method="lower")
+            since = np.quantile(times, 1.0 - self.config.share, method="higher")
         else:
             since = times.max() - self.config.days * _DAY_MS
         return np.asarray(times >= since)

@@ -1,0 +1,76 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from matinee.answers.model import Model
+from matinee.core.errors import InputError
+from matinee.core.types import Askers, histories_of, newcomers
+from matinee.recommenders import make_recommender
+from matinee.testing.made_logs import log_of, ragged
+
+ROWS = [[0, 1], [0, 1, 2], [0, 3], [4], []]
+FRIENDS = [[1, 2, 3], [0], [], [4], [0, 1]]
+
+
+def fitted(**settings: object) -> Model:
+    model: Model = make_recommender("friends", settings).fit(log_of(ROWS, friends=ragged(FRIENDS)))
+    return model
+
+
+def asking(viewer: int) -> Askers:
+    return Askers(histories=histories_of([ROWS[viewer]]), viewers=np.array([viewer]))
+
+
+def test_friends_who_share_taste_count_more() -> None:
+    model = fitted(floor=0.1, backoff=0.5)
+    weights = np.array([0.1 + 2 / np.sqrt(6), 0.1 + 1 / 2, 0.1])
+    shares = np.array([3, 2, 1, 1, 1]) / 5
+    had = np.array([[1, 1, 1, 0, 0], [1, 0, 0, 1, 0], [0, 0, 0, 0, 1]])
+    expected = (weights @ had + 0.5 * shares) / (weights.sum() + 0.5)
+    np.testing.assert_allclose(model.scorer.score(asking(0))[0], expected, rtol=1e-5)
+
+
+def test_the_single_best_friend() -> None:
+    scores = fitted(best_only=True, backoff=0.0).scorer.score(asking(0))[0]
+    np.testing.assert_allclose(scores, [1, 1, 1, 0, 0], rtol=1e-5)
+
+
+def test_without_friends_who_have_anything_popularity_answers() -> None:
+    model = fitted()
+    askers = Askers(histories=histories_of(ROWS), viewers=np.arange(5))
+    np.testing.assert_array_equal(model.scorer.personal(askers), [True, True, False, False, True])
+    np.testing.assert_array_equal(model.scores(askers)[2], model.context.popularity)
+
+
+def test_a_newcomer_has_no_friends() -> None:
+    model = fitted()
+    np.testing.assert_array_equal(
+        model.scores(newcomers(histories_of([[0, 1]])))[0], model.context.popularity
+    )
+
+
+def test_a_contribution_is_what_leaving_the_event_out_loses() -> None:
+    scorer = fitted(floor=0.1).scorer
+    found = scorer.contributions(np.array([0, 1], np.int32), 2, viewer=0)  # type: ignore[call-arg]
+    lists = [[0, 1], [1], [0]]
+    scores = scorer.score(Askers(histories=histories_of(lists), viewers=np.zeros(3, np.int64)))[:, 2]
+    np.testing.assert_allclose(found, scores[0] - scores[1:], rtol=1e-4)
+    assert found[1] > 0  # only the friend who has item 2 shares item 1
+
+
+def test_reasons_count_friends() -> None:
+    scorer = fitted().scorer
+    assert scorer.reasons(asking(0), 0) == ["2 friends of yours have it"]  # type: ignore[attr-defined]
+    assert scorer.reasons(asking(0), 2) == ["a friend of yours has it"]  # type: ignore[attr-defined]
+
+
+def test_a_bundle_without_histories_says_nothing_personal() -> None:
+    model = fitted()
+    bare = dataclasses.replace(model, context=dataclasses.replace(model.context, histories=None))
+    np.testing.assert_array_equal(bare.scores(asking(0))[0], model.context.popularity)
+
+
+def test_a_log_without_friends_is_refused() -> None:
+    with pytest.raises(InputError, match="--friends FILE"):
+        make_recommender("friends").fit(log_of(ROWS))
