@@ -58,7 +58,7 @@ class GraphFilterConfig:
     ideal: float = 0.1
     popularity: float = 0.3
     neighbours: int = 200
-    decay: float = 0.9
+    decay: float = 0.8
 
     def __post_init__(self) -> None:
         """Refuse what filters nothing."""

@@ -50,7 +50,7 @@ class IalsConfig:
     unobserved: float = 0.1
     ridge: float = 0.01
     exponent: float = 1.0
-    decay: float = 0.9
+    decay: float = 0.8
 
     def __post_init__(self) -> None:
         """Refuse what factorises nothing."""
