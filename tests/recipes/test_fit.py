@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import matinee
 from matinee.answers.manifest import bury, read_manifest
 from matinee.answers.model import load
 from matinee.core.errors import InputError, SettingsError, TooLarge
+from matinee.data.split import split_log
 from matinee.recipes import choose as choosing
 from matinee.recipes import fit as fitting
 from matinee.recipes.fit import FitOptions, check_folder, fit_bundle, fit_model
@@ -43,6 +45,23 @@ def test_a_named_recommender_with_settings(log):
     assert model.facts["fitted_on"] == "everything"
     assert model.facts["metrics"] == {}
     assert "not judged" in model.facts["metrics_from"]
+
+
+def test_a_handful_of_viewers_does_not_choose(log):
+    """Each viewer came once and went, as in films rated in one sitting: a moment splits hardly anybody."""
+    early = chain_log(viewers=210)
+    times = early.histories.times + 10**9 * early.histories.rows()
+    few = replace(early, histories=replace(early.histories, times=times))
+    assert split_log(few).protocol == "time-split"
+    assert split_log(few).validation.n_viewers < choosing.FEWEST_VIEWERS
+    split = choosing.split_to_choose_on(few, seed=0)
+    assert split.protocol == "leave-one-out"
+    assert split.validation.n_viewers >= choosing.FEWEST_VIEWERS
+    assert choosing.split_to_choose_on(log, seed=0).protocol in {"time-split", "leave-one-out"}
+
+
+def test_a_log_too_short_for_any_protocol_is_not_asked():
+    assert choosing.split_to_choose_on(log_of([[0], [1]]), seed=0) is None
 
 
 def test_validation_chooses_what_knows_the_order(log):

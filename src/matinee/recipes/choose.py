@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matinee.core.errors import MatineeError
+from matinee.core.errors import InputError, MatineeError
 from matinee.core.statistics import bootstrap_means, interval_of
-from matinee.data.split import Split
+from matinee.data.log import InteractionLog
+from matinee.data.split import Split, split_log
 from matinee.evaluate.evidence import Evidence
 from matinee.recipes.compare import DEFAULT_ROWS
 from matinee.recipes.handover import write_handover
@@ -20,6 +21,7 @@ from matinee.recommenders import RECOMMENDERS
 Progress = Callable[[str, float], None]
 
 METRIC = "ndcg@10"
+FEWEST_VIEWERS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +30,13 @@ class Choice:
 
     Attributes:
         name: the recommender that ranked best.
+        protocol: the protocol whose validation said so.
         metrics: metric -> its mean with 95 % interval, of that recommender on validation.
         means: the mean of `METRIC` of every recommender that was tried; None where its fit failed.
     """
 
     name: str
+    protocol: str
     metrics: dict[str, dict[str, float]]
     means: dict[str, float | None]
 
@@ -47,6 +51,26 @@ def candidates(log: Any, *, histories: bool) -> list[str]:
     people = {"friends", "user_knn"}
     names = [name for name in DEFAULT_ROWS if name in RECOMMENDERS and (histories or name not in people)]
     return [name for name in names if name != "friends" or log.friends is not None]
+
+
+def split_to_choose_on(log: InteractionLog, *, seed: int) -> Split | None:
+    """The split whose validation a choice is made on; None where the log is too short for any.
+
+    The log's default protocol, as long as its validation asks at least `FEWEST_VIEWERS`: what a handful of
+    viewers did last says next to nothing of who is best. Else leave-one-out, else random-holdout, which ask
+    everybody and flatter; of three that ask too few the one that asks most.
+    """
+    most: Split | None = None
+    for protocol in (None, "leave-one-out", "random-holdout"):
+        try:
+            split = split_log(log, protocol, seed=seed)
+        except InputError:
+            continue
+        if split.validation.n_viewers >= FEWEST_VIEWERS:
+            return split
+        if split.validation.n_viewers > (most.validation.n_viewers if most else 0):
+            most = split
+    return most
 
 
 def choose(split: Split, names: Sequence[str], *, seed: int, progress: Progress) -> Choice:
@@ -76,7 +100,7 @@ def choose(split: Split, names: Sequence[str], *, seed: int, progress: Progress)
     if not found:
         raise MatineeError(f"No recommender could be fitted: {error}")
     best = max(found, key=lambda name: means[name] or 0.0)
-    return Choice(name=best, metrics=_metrics(found[best], seed), means=means)
+    return Choice(name=best, protocol=split.protocol, metrics=_metrics(found[best], seed), means=means)
 
 
 def _metrics(found: Evidence, seed: int) -> dict[str, dict[str, float]]:

@@ -20,7 +20,7 @@ from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
 from matinee.data.protocols import PROTOCOLS
 from matinee.data.split import Split, split_log
-from matinee.recipes.choose import METRIC, Choice, candidates, choose
+from matinee.recipes.choose import METRIC, Choice, candidates, choose, split_to_choose_on
 from matinee.recipes.isolate_run import cpu_s, peak_rss_mb
 from matinee.recommenders import make_recommender
 from matinee.recommenders.memory import require
@@ -131,6 +131,7 @@ def fit_model(
         "metrics": choice.metrics if choice else {},
         "metrics_from": _metrics_from(choice, held),
         "tried": choice.means if choice else {},
+        "chosen_by": choice.protocol if choice else None,
         "fit_cpu_s": round(cpu_s() - started, 3),
         "all_cpu_s": round(cpu_s() - cpu, 3),
         "all_wall_s": round(time.perf_counter() - wall, 3),
@@ -213,11 +214,8 @@ def _choose(
     log: InteractionLog, held: Split | None, options: FitOptions, progress: Progress
 ) -> Choice | None:
     """What validation chooses; None where the log is too short to ask it."""
-    try:
-        split = held or split_log(log, seed=options.seed)
-    except InputError:
-        return None
-    if not len(split.validation):
+    split = held or split_to_choose_on(log, seed=options.seed)
+    if split is None or not len(split.validation):
         return None
     names = candidates(log, histories=options.histories)
     return choose(split, names, seed=options.seed, progress=progress)
@@ -226,5 +224,5 @@ def _choose(
 def _metrics_from(choice: Choice | None, held: Split | None) -> str:
     if choice is None:
         return "nothing: this fit was not judged; `matinee compare` judges"
-    part = "the split held out" if held else "the log's default split"
+    part = "the split held out" if held else f"a {choice.protocol} of the log"
     return f"validation of {part}, {METRIC} and others, by a fit on its training events; not the test"
