@@ -9,10 +9,7 @@ results/accuracy-SET.json. The test of a set is scored once a run; settings are 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,8 +27,8 @@ from matinee.evaluate.scoreboard import Scoreboard
 from matinee.recipes.compare import compare
 from matinee.recipes.isolate_run import cpu_s
 from matinee.recommenders import RECOMMENDERS
+from stamp import RESULTS, one_thread, stamp, write_result
 
-RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parent.parent
 LEVEL = 0.01
 
@@ -208,12 +205,11 @@ def run(name: str, tries: int, seed: int) -> dict[str, Any]:
         bars += chosen.beats(board, log, seed)
     return {
         "set": name,
-        "command": f"python benchmarks/accuracy.py --sets {name} --tries {tries} --seed {seed}",
         "bars": bars,
         "board": board.to_json(),
         "cpu_s": round(cpu_s() - begin, 1),
-        "machine": machine(),
-        "commit": commit(),
+        **stamp(),
+        "command": f"python benchmarks/accuracy.py --sets {name} --tries {tries} --seed {seed}",
     }
 
 
@@ -240,27 +236,6 @@ def measure(board: Scoreboard, bar: Bar) -> dict[str, Any]:
     }
 
 
-def machine() -> dict[str, Any]:
-    """What this ran on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "cpu": models[0] if models else platform.processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "threads": os.environ.get("OMP_NUM_THREADS", "as many as cores"),
-    }
-
-
-def commit() -> str:
-    """The commit that this ran at."""
-    found = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip()
-
-
 def show(result: dict[str, Any]) -> None:
     """Print each bar with what was found."""
     for bar in result["bars"]:
@@ -284,11 +259,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in asked.sets.split(","):
         if name not in SETS:
             sys.exit(f"Unknown set {name!r}: known are {', '.join(SETS)}.")
+    one_thread()
     for name in asked.sets.split(","):
         print(name, flush=True)
         result = run(name, asked.tries, asked.seed)
-        path = asked.out / f"accuracy-{name}.json"
-        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_result(f"accuracy-{name}", result, asked.out)
         show(result)
 
 

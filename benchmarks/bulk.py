@@ -17,9 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
-import platform
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -34,8 +31,8 @@ import matinee
 from matinee.answers.model import context_of
 from matinee.recipes.recommend import recommend_all
 from matinee.simulate import SimulationOptions, simulate_log
+from stamp import one_thread, stamp, write_result
 
-RESULTS = Path(__file__).parent / "results" / "bulk.json"
 MEMORY_BAR_BYTES = 4 * 10**9
 K = 10
 LEARNT_VIEWERS, FEATURES = 20_000, 100
@@ -128,38 +125,18 @@ def anonymous_bytes(pid: int | None) -> int:
     return int(line.split()[1]) * 1024
 
 
-def machine() -> dict[str, Any]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    git = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False
-    )
-    return {
-        "cpu": next(
-            (line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor()
-        ),
-        "cores": os.cpu_count(),
-        "load_average": os.getloadavg(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "matinee": matinee.__version__,
-        "commit": git.stdout.strip(),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--viewers", type=int, default=1_000_000)
     parser.add_argument("--items", type=int, default=20_000)
     parser.add_argument("--events", type=int, default=20_000_000)
     parser.add_argument("--dir", type=Path, default=None, help="where the bundle and the table go meanwhile")
-    parser.add_argument("--output", default=str(RESULTS))
+    parser.add_argument("--output", default="", help="- prints the result and writes nothing")
     arguments = parser.parse_args()
-    # One thread each: CPU-seconds of one are what is compared.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
+    one_thread()
     asked = {name: getattr(arguments, name) for name in ("viewers", "items", "events")}
     results: dict[str, Any] = {
-        "machine": machine(),
+        **stamp(),
         "asked": asked,
         "k": K,
         "memory_bar_bytes": MEMORY_BAR_BYTES,
@@ -172,11 +149,10 @@ def main() -> None:
         results["bulk"]["cpu_s"] / results["plain_product"]["extrapolated_cpu_s"]
     )
     results["passed"] = results["bulk"]["peak_anonymous_bytes"] <= MEMORY_BAR_BYTES
-    text = json.dumps(results, indent=1)
     if arguments.output == "-":
-        print(text)
+        print(json.dumps(results, indent=1))
     else:
-        Path(arguments.output).write_text(text + "\n", encoding="utf-8")
+        write_result("bulk", results)
 
 
 if __name__ == "__main__":

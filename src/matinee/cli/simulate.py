@@ -64,9 +64,15 @@ def _shop(options: Any, folder: Path, output: Output) -> dict[str, Any]:
     from matinee.simulate.shop import simulate_shop
 
     truth = simulate_shop(options, folder)
-    output.say(f"{folder}: {truth['rows']:,} rows of a shop, planted: {truth['planted']}")
+    output.say(f"{folder}: {truth['rows']:,} rows of a shop, planted: {planted_words(truth['planted'])}.")
     output.say(
         f"Try: matinee check {folder}/log.csv --items {folder}/items.csv --aliases {folder}/aliases.csv "
         "--target purchase --negative return,dislike --repeats"
     )
     return truth
+
+
+def planted_words(planted: dict[str, Any]) -> str:
+    """What was planted, in words: counts, or how many ids."""
+    counts = {name: len(found) if isinstance(found, list) else found for name, found in planted.items()}
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
