@@ -38,6 +38,24 @@ def test_a_value_that_does_not_fit_is_a_settings_error(bad):
         make_config(Config, bad, "ease")
 
 
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"ridge": "much"}, "Setting of ease: ridge: expected a number, found 'much'."),
+        ({"ridge": [1]}, "Setting of ease: ridge: expected a number, found [1]."),
+        ({"ridge": "nan"}, "Setting of ease: ridge: expected a finite number, found 'nan'."),
+        ({"top": "1.5"}, "Setting of ease: top: expected a whole number, found '1.5'."),
+        ({"top": "inf"}, "Setting of ease: top: expected a finite number, found 'inf'."),
+        ({"decays": ".5,x"}, "Setting of ease: decays: expected a number, found 'x'."),
+        ({"centred": "perhaps"}, "Setting of ease: centred: expected true or false, found 'perhaps'."),
+    ],
+)
+def test_the_sentence_names_the_key_and_what_was_found(bad, words):
+    with pytest.raises(SettingsError) as refused:
+        make_config(Config, bad, "ease")
+    assert str(refused.value) == words
+
+
 def test_pairs():
     assert parse_pairs(["ridge=250", "norm = a=b"]) == {"ridge": "250", "norm": "a=b"}
     with pytest.raises(SettingsError, match="key=value"):

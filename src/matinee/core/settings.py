@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -32,8 +33,14 @@ def make_config(cls: type[C], values: Mapping[str, Any], what: str) -> C:
     for key in values:
         if key not in names:
             raise unknown_name(f"setting of {what}", key, names)
+    fitted = {}
+    for key, value in values.items():
+        try:
+            fitted[key] = _fit(value, hints[key])
+        except (TypeError, ValueError, OverflowError) as error:
+            raise SettingsError(f"Setting of {what}: {key}: {error}.") from error
     try:
-        return cls(**{key: _fit(value, hints[key]) for key, value in values.items()})
+        return cls(**fitted)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"Setting of {what}: {error}.") from error
 
@@ -73,8 +80,17 @@ def _fit(value: Any, hint: Any) -> Any:
         if str(value).lower() not in known:
             raise ValueError(f"expected true or false, found {value!r}")
         return known[str(value).lower()]
-    if hint is int and float(value) != int(float(value)):
+    return _number(value, hint) if hint in (int, float) else value
+
+
+def _number(value: Any, hint: Any) -> Any:
+    """A finite number, whole where the field is."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"expected a number, found {value!r}") from error
+    if not math.isfinite(number):
+        raise ValueError(f"expected a finite number, found {value!r}")
+    if hint is int and number != int(number):
         raise ValueError(f"expected a whole number, found {value!r}")
-    if hint in (int, float):
-        return hint(float(value))
-    return value
+    return hint(number)
