@@ -172,7 +172,7 @@ def test_too_little_disk_or_memory_is_said_before_the_work(log, tmp_path, monkey
     with pytest.raises(TooLarge, match="free"):
         fit_bundle(log, tmp_path / "b", FitOptions(recommender="ease"))
     monkeypatch.undo()
-    monkeypatch.setattr("matinee.recommenders.memory.available_bytes", lambda: 1000)
+    monkeypatch.setattr("matinee.core.memory.available_bytes", lambda: 1000)
     monkeypatch.setattr("matinee.recommenders.ease.Ease.fit", never)
     with pytest.raises(TooLarge, match="fitting ease needs"):
         fit_bundle(log, tmp_path / "b", FitOptions(recommender="ease"))

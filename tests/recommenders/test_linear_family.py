@@ -9,11 +9,12 @@ import pytest
 
 from matinee.answers.compact import compact, largest
 from matinee.answers.linear import LinearScorer
+from matinee.core import memory
 from matinee.core.errors import SettingsError, TooLarge
 from matinee.core.types import histories_of, newcomers
 from matinee.data.log import InteractionLog
 from matinee.data.vocabulary import Vocabulary
-from matinee.recommenders import make_recommender, memory
+from matinee.recommenders import make_recommender
 from matinee.recommenders.update import new_events, update
 
 FAMILY = ["transitions", "ease", "item_knn"]

@@ -1,50 +1,76 @@
-"""How much memory there is, and the refusal of what would not fit into it."""
+"""How much memory there is, and a refusal in time where a fit would need more."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from matinee.core.errors import TooLarge
 
-_MEMINFO = Path("/proc/meminfo")
-_CGROUP = Path("/sys/fs/cgroup")
+_SHARE = 0.9
 
 
-def available_bytes() -> int:
-    """Memory that can be had now, in bytes: free or soon freed, within the container's limit if any."""
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    if _MEMINFO.exists():
-        lines = (line.split() for line in _MEMINFO.read_text().splitlines())
-        found += [int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:"]
-    try:
-        limit = (_CGROUP / "memory.max").read_text().strip()
-        if limit != "max":
-            found.append(int(limit) - int((_CGROUP / "memory.current").read_text()))
-    except OSError:  # no container, or one of the older kind
-        pass
-    return max(0, min(found))
-
-
-def require_memory(what: str, needed_bytes: int, remedy: str = "") -> None:
-    """Refuse what would not fit into memory, before it starts.
+def available_bytes(root: Path = Path("/")) -> int | None:
+    """Memory that a new allocation may take: what the machine has free, or the control group allows, if less.
 
     Args:
-        what: what would need it, such as "ials with 128 factors".
-        needed_bytes: the predicted peak.
-        remedy: what to do about it, a sentence.
+        root: where `proc/` and `sys/` lie; tests bring their own.
+
+    Returns:
+        Bytes, or None on a system that tells neither.
+    """
+    found = [_machine(root / "proc/meminfo")]
+    groups = root / "sys/fs/cgroup"
+    found.append(_group(groups / "memory.max", groups / "memory.current"))
+    old = groups / "memory"
+    found.append(_group(old / "memory.limit_in_bytes", old / "memory.usage_in_bytes"))
+    known = [bytes_ for bytes_ in found if bytes_ is not None]
+    return min(known) if known else None
+
+
+def fits(bytes_: int) -> bool:
+    """Whether so much fits in nine tenths of the memory that is available, as far as the system tells."""
+    there = available_bytes()
+    return there is None or bytes_ <= _SHARE * there
+
+
+def require(bytes_: int, what: str, remedy: str) -> None:
+    """Refuse what will not fit in nine tenths of the memory that is available.
 
     Raises:
-        TooLarge: it would need more than there is; the message names both.
+        TooLarge: names what is needed and what there is.
     """
-    available = available_bytes()
-    if needed_bytes > available:
+    if not fits(bytes_):
+        there = (available_bytes() or 0) / 2**30
         raise TooLarge(
-            f"{what} would need {gigabytes(needed_bytes)} of memory, {gigabytes(available)} are available."
-            f"{' ' + remedy if remedy else ''}"
+            f"{what} needs {bytes_ / 2**30:.1f} GiB of memory, {there:.1f} GiB are available: {remedy}."
         )
 
 
-def gigabytes(n_bytes: int) -> str:
-    """A number of bytes as people read it: GB of 10**9 bytes, with one decimal."""
-    return f"{n_bytes / 1e9:.1f} GB"
+def _machine(path: Path) -> int | None:
+    """`MemAvailable` of Linux's meminfo."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return None
+    values = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(values[0]) * 1024 if values else None
+
+
+def _group(limit: Path, usage: Path) -> int | None:
+    """What a control group still allows; None where it sets no limit."""
+    try:
+        allowed, used = limit.read_text().strip(), int(usage.read_text())
+    except (OSError, ValueError):
+        return None
+    if not allowed.isdigit() or int(allowed) >= 2**60:
+        return None
+    return max(0, int(allowed) - used + _reclaimable(limit.parent / "memory.stat"))
+
+
+def _reclaimable(stat: Path) -> int:
+    """File pages that the kernel gives back when memory is short."""
+    try:
+        pairs = dict(line.split() for line in stat.read_text().splitlines())
+        return int(pairs.get("inactive_file", pairs.get("total_inactive_file", 0)))
+    except (OSError, ValueError):
+        return 0

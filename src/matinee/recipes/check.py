@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from matinee.core.errors import InputError, MatineeError
+from matinee.core.memory import available_bytes
 from matinee.data.counts import Counts, count
 from matinee.data.log import InteractionLog
 from matinee.data.options import LogOptions
@@ -21,7 +22,6 @@ from matinee.data.split import default_protocol, split_log, tied_times
 from matinee.data.vocabulary import Vocabulary
 from matinee.recipes.doctor import Sign, find_signs
 from matinee.recommenders import RECOMMENDERS
-from matinee.recommenders.memory import available_bytes
 
 # protocols.md: below either of these a table says "too few to tell" instead of a verdict.
 FEWEST_TARGETS, FEWEST_VIEWERS = 2_000, 200

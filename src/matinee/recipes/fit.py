@@ -16,6 +16,7 @@ from matinee.answers.bundle import refuse_foreign
 from matinee.answers.manifest import is_bundle, read_tombstones
 from matinee.answers.model import Model
 from matinee.core.errors import InputError, SettingsError, TooLarge, unknown_name
+from matinee.core.memory import require
 from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
 from matinee.data.protocols import PROTOCOLS
@@ -23,7 +24,6 @@ from matinee.data.split import Split, split_log
 from matinee.recipes.choose import METRIC, Choice, candidates, choose, split_to_choose_on
 from matinee.recipes.isolate_run import cpu_s, peak_rss_mb
 from matinee.recommenders import make_recommender
-from matinee.recommenders.memory import require
 
 Progress = Callable[[str, float], None]
 

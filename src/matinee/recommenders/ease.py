@@ -21,12 +21,12 @@ from matinee.answers.compact import sparse_tensors
 from matinee.answers.decay import window_of
 from matinee.answers.model import Model, model_of
 from matinee.core.errors import SettingsError
+from matinee.core.memory import fits, require
 from matinee.core.promise import Log, Needs, Part
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Space, Span
 from matinee.core.types import Float32
 from matinee.recommenders.cooccurrence import near_sums, pairs_within, sets_of
-from matinee.recommenders.memory import fits, require
 from matinee.recommenders.ridge import factor, inverted, local_needs, solve_local
 
 UNORDERED = "The log has no order: neither decay nor position is used."

@@ -22,12 +22,12 @@ from matinee.answers.compact import largest, sparse_tensors
 from matinee.answers.decay import window_of
 from matinee.answers.model import Model, model_of
 from matinee.core.errors import SettingsError
+from matinee.core.memory import require
 from matinee.core.promise import Log, Needs, Part
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Space, Span
 from matinee.recommenders.cooccurrence import pair_sums, pairs_within, sets_of
 from matinee.recommenders.ease import UNORDERED
-from matinee.recommenders.memory import require
 
 
 @dataclass(frozen=True, kw_only=True)

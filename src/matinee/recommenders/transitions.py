@@ -22,6 +22,7 @@ from matinee.answers.compact import sparse_tensors
 from matinee.answers.decay import window_of
 from matinee.answers.model import Model, model_of
 from matinee.core.errors import SettingsError
+from matinee.core.memory import fits, require
 from matinee.core.promise import Log, Needs, Part
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
@@ -36,7 +37,6 @@ from matinee.recommenders.decayed_gram import (
     to_arrays,
 )
 from matinee.recommenders.ease import EaseConfig, set_part
-from matinee.recommenders.memory import fits, require
 from matinee.recommenders.ridge import factor, local_needs, solve, solve_local
 
 _LOCAL = 100

@@ -15,11 +15,11 @@ import numpy as np
 from matinee.answers.model import Model, model_of
 from matinee.answers.taste import taste_matrix
 from matinee.core.errors import SettingsError
+from matinee.core.memory import require
 from matinee.core.promise import Log, Needs, Part
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
 from matinee.recommenders.ease import UNORDERED
-from matinee.recommenders.memory import require
 
 
 @dataclass(frozen=True, kw_only=True)
