@@ -33,7 +33,8 @@ check: lint test
 # The long tests, then every claim measured again; results land in benchmarks/results/.
 bench: setup
 	$(BIN)/pytest -m long
-	for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
+	for program in accuracy bulk compact demo ingest simulated; do $(BIN)/python benchmarks/$$program.py || exit 1; done
+	$(BIN)/python benchmarks/figures.py
 
 clean:
 	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -5,8 +5,8 @@
 The log is that of `matinee simulate --viewers 5000 --items 1000 --events 200000 --seed 1`, at predictability
 .3, .5 and .7. Bars: the best recommender (that is, the one that validation chooses) reaches 80 % of the
 best-possible recall@10, popularity stays under half of it. The generating process was shaped while looking at
-seed 1 under leave-one-out and at no other world: seeds 2 and up tell what carries over. Tables, shares and bars
-go to results/simulated.json.
+seed 1 under leave-one-out and at no other world: seeds 2 and up tell what carries over. Tables, shares and
+bars go to results/simulated.json.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def judge(dial: float, protocol: str, tries: int, seed: int) -> dict[str, Any]:
 def say(table: dict[str, Any]) -> None:
     print(
         f"seed {table['seed']}, predictability {table['predictability']}, {table['protocol']}: "
-        f"best possible recall@10 {table['best_possible_recall@10']:.3f}; bar {'reached' if table['reached'] else 'MISSED'}"
+        f"best possible recall@10 {table['best_possible_recall@10']:.3f}; "
+        f"bar {'reached' if table['reached'] else 'MISSED'}"
     )
     for row in sorted(table["recommenders"], key=lambda row: -row["share"]):
         print(f"  {row['name']:14s} {row['recall@10']['mean']:.3f}  {row['share']:4.0%} of the best possible")

@@ -1,0 +1,21 @@
+"""The page of figures is what the committed results say."""
+
+import importlib.util
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_page_of_figures_is_written_from_the_results():
+    spec = importlib.util.spec_from_file_location("figures", ROOT / "benchmarks/figures.py")
+    figures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(figures)
+    assert (ROOT / "docs/figures.md").read_text(encoding="utf-8") == figures.page()
+
+
+def test_every_result_says_where_it_comes_from():
+    import json
+
+    for path in (ROOT / "benchmarks/results").glob("*.json"):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        assert {"command", "machine", "versions", "commit"} <= set(found), path.name
