@@ -57,7 +57,7 @@ rows = st.lists(
 def test_same_as_the_obvious_way(rows, time, block):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("matinee.data.index._BLOCK_EVENTS", block)
-        patch.setattr("matinee.data.index._COPY_EVENTS", 5)
+        patch.setattr("matinee.data.index._COMPARED_EVENTS", 5)
         indexed = build_index(make(rows, time=time))
     expected = obvious(rows, time=time)
     h = indexed.histories

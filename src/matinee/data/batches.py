@@ -23,7 +23,7 @@ from matinee.data.formats import BLANKS, Layout
 from matinee.data.streams import open_bytes, open_text
 from matinee.data.values import CODED, EMPTY_VALUES
 
-# Larger blocks fall out of the processor's cache; smaller ones repeat the ids too often.
+# Larger blocks fall out of the processor's cache; of smaller ones each costs its own handling.
 _CSV_BLOCK = 1 << 20
 _JSON_BLOCK = 1 << 23
 _ROWS = 1 << 18
@@ -156,8 +156,10 @@ def _csv_batches(layout: Layout) -> Iterator[Batch]:
 
 def _csv_type(role: str, layout: Layout) -> Any:
     kind = (layout.types or {}).get(role, "string")
-    if role in _IDS:
+    if role == "kind":  # few names, many rows
         return CODED
+    if role in _IDS:  # many ids: a dictionary for each block would be hashed once more for all of them
+        return pa.string()
     if role == "value" and kind != "string":
         return pa.float32()
     return {"int64": pa.int64(), "float64": pa.float64()}.get(kind, pa.string())

@@ -15,12 +15,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from matinee.core.errors import DataError
-from matinee.core.types import Int32
+from matinee.core.types import Bool, Int32
 from matinee.data.events import Events
 from matinee.data.values import Columns
 from matinee.data.vocabulary import Vocabulary
 
-_SEGMENT_ROWS = 1 << 22
+_SEGMENT_ROWS = 1 << 23
 _SEGMENT_BYTES = 1 << 28
 _MAX_KINDS = 127
 
@@ -35,6 +35,7 @@ class Coder:
         self._maps: list[Int32] = []
         self._joining: list[Any] = []
         self._known = pa.array([], pa.string())
+        self._forgot = False
 
     def add(self, ids: Any, *, in_order: bool) -> None:
         """Take in one batch without nulls.
@@ -78,6 +79,7 @@ class Coder:
         """Drop what came after `close_segment` returned this number."""
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
         self._join()
+        self._forgot = True
         del self._segments[segments:], self._maps[segments:]
         if not segments:
             self._known = self._known[:0]
@@ -96,13 +98,9 @@ class Coder:
         """The vocabulary, and the codes of all rows: int32."""
         self.close_segment()
         self._join()
-        used = np.zeros(len(self._known), bool)
-        for segment, numbers in zip(self._segments, self._maps, strict=True):
-            taken = np.zeros(len(numbers), bool)
-            taken[segment] = True
-            used[numbers[taken]] = True
         known, renumbered = self._known, None
-        if not used.all():  # rows that were left out may have been an id's only ones
+        if self._forgot:  # the rows that were dropped may have been an id's only ones
+            used = self._used()
             known = known.filter(pa.array(used))
             renumbered = (np.cumsum(used) - 1).astype(np.int32)
         codes = np.empty(sum(map(len, self._segments)), np.int32)
@@ -114,6 +112,15 @@ class Coder:
             np.take(final, segment, out=codes[start : start + len(segment)], mode="clip")
             start += len(segment)
         return Vocabulary(known), codes
+
+    def _used(self) -> Bool:
+        """Which of the known ids have a row: bool, shape (ids,)."""
+        used = np.zeros(len(self._known), bool)
+        for segment, numbers in zip(self._segments, self._maps, strict=True):
+            taken = np.zeros(len(numbers), bool)
+            taken[segment] = True
+            used[numbers[taken]] = True
+        return used
 
 
 def _enumerated(ids: Any) -> Any:

@@ -20,7 +20,7 @@ from matinee.core.types import Bool, Histories, Int32, Int64, Ragged
 from matinee.data.events import Events
 
 _BLOCK_EVENTS = 1 << 18
-_COPY_EVENTS = 1 << 20
+_COMPARED_EVENTS = 1 << 20
 
 Allocate = Callable[[str, Any, int], NDArray[Any]]
 
@@ -70,19 +70,21 @@ def build_index(events: Events, allocate: Allocate = in_memory) -> Indexed:
     rows, bounds = _deal(events.viewer, counts)
     negatives, negative_times = _negatives(events)
     lengths = np.zeros(len(counts), np.int64)
-    kept = duplicates = tied = 0
+    places, kept = np.empty(len(rows), rows.dtype), [0]
+    duplicates = tied = 0
     for start, end in pairwise(bounds):
         block = _sort_block(events, moments, rows[start:end])
         duplicates += block.duplicates
         tied += block.tied
-        rows[kept : kept + len(block.rows)] = block.rows
-        kept += len(block.rows)
-        if len(block.rows):
+        kept.append(kept[-1] + len(block.places))
+        places[kept[-2] : kept[-1]] = block.places
+        if len(block.places):
             lengths[block.first : block.first + len(block.lengths)] = block.lengths
     offsets = allocate("offsets", np.int64, len(counts) + 1)
     offsets[0] = 0
     np.cumsum(lengths, out=offsets[1:])
-    histories = _histories(events, rows[:kept], offsets, allocate)
+    dealt = _Dealt(rows=rows, bounds=bounds, places=places, kept=kept)
+    histories = _histories(events, dealt, offsets, allocate)
     return Indexed(
         histories=histories,
         negatives=negatives,
@@ -122,13 +124,33 @@ def _deal(viewer: Int32, counts: Int64) -> tuple[NDArray[Any], list[int]]:
 
 def _pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Overlapping pieces by one entry, so that neighbours can be compared without copies of the whole."""
-    for start in range(0, max(len(array) - 1, 0), _COPY_EVENTS):
-        yield array[start : start + _COPY_EVENTS + 1]
+    for start in range(0, max(len(array) - 1, 0), _COMPARED_EVENTS):
+        yield array[start : start + _COMPARED_EVENTS + 1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Dealt:
+    """Blocks of rows in the order of the file, and where in its block each event of the index stands."""
+
+    rows: NDArray[Any]
+    bounds: list[int]
+    places: NDArray[Any]
+    kept: list[int]
+
+    def copy(self, source: NDArray[Any], target: NDArray[Any]) -> None:
+        """Bring one column into the order of the index.
+
+        A block is fetched in the order of the file and sorted in the processor's cache: fetched in the order
+        of the index, nearly every event would wait for memory.
+        """
+        for (start, end), (first, last) in zip(pairwise(self.bounds), pairwise(self.kept), strict=True):
+            block = source[self.rows[start:end]]
+            np.take(block, self.places[first:last], out=target[first:last], mode="clip")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Block:
-    rows: NDArray[Any]
+    places: NDArray[Any]
     first: int
     lengths: Int64
     duplicates: int
@@ -147,15 +169,15 @@ def _sort_block(events: Events, moments: Int64 | None, rows: NDArray[Any]) -> _B
     if events.negative is not None:
         keep &= ~events.negative[rows]
     if not keep.all():
-        rows, viewer = rows[keep], viewer[keep]
+        order, viewer = order[keep], viewer[keep]
         moment = None if moment is None else moment[keep]
     first = int(viewer[0]) if len(viewer) else 0
     same = _same(viewer, moment)
-    in_tie = np.zeros(len(rows), bool)
+    in_tie = np.zeros(len(order), bool)
     in_tie[1:] |= same
     in_tie[:-1] |= same
     lengths = np.bincount(viewer - first) if len(viewer) else np.zeros(0, np.int64)
-    return _Block(rows=rows, first=first, lengths=lengths, duplicates=duplicates, tied=int(in_tie.sum()))
+    return _Block(places=order, first=first, lengths=lengths, duplicates=duplicates, tied=int(in_tie.sum()))
 
 
 def _order(viewer: Int32, moment: Int64 | None) -> NDArray[Any]:
@@ -222,18 +244,16 @@ def _sorted_by(facts: list[NDArray[Any]]) -> NDArray[Any]:
     return np.lexsort(tuple(reversed(facts)))
 
 
-def _histories(events: Events, rows: NDArray[Any], offsets: Int64, allocate: Allocate) -> Histories:
-    """The columns in the order of `rows`, one after the other; each is given up by the events when done."""
+def _histories(events: Events, dealt: _Dealt, offsets: Int64, allocate: Allocate) -> Histories:
+    """The columns in the index's order, one after the other; each is given up by the events when done."""
     events.viewer = events.viewer[:0]
     events.position = None
 
     def column(name: str, source: NDArray[Any] | None) -> Any:
         if source is None:
             return None
-        target = allocate(name, source.dtype, len(rows))
-        for start in range(0, len(rows), _COPY_EVENTS):
-            piece = slice(start, start + _COPY_EVENTS)
-            target[piece] = source[rows[piece]]
+        target = allocate(name, source.dtype, dealt.kept[-1])
+        dealt.copy(source, target)
         return target
 
     taken: dict[str, Any] = {}

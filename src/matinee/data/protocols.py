@@ -247,14 +247,16 @@ def _rank_within(
     Args:
         log: the log.
         wanted: bool, shape (events,); the others get a place after every wanted one.
-        keys: numbers to order by; None: the log's order.
+        keys: numbers in [0, 1) to order by; None: the log's order.
         from_end: count from the last one.
     """
     place = np.full(len(log), np.iinfo(np.int64).max, dtype=np.int64)
     events = np.flatnonzero(wanted)
     rows = log.histories.rows()[events]
     if keys is not None:
-        events = events[np.lexsort((keys[events], rows))]
+        bits = 62 - len(log.histories).bit_length()
+        drawn = (keys[events] * (1 << bits)).astype(np.int64)
+        events = events[np.argsort((rows.astype(np.int64) << bits) | drawn, kind="stable")]
     starts = np.searchsorted(rows, np.arange(len(log.histories)))
     if from_end:
         ends = np.searchsorted(rows, np.arange(len(log.histories)), side="right")

@@ -26,7 +26,7 @@ from matinee.recommenders import RECOMMENDERS
 # protocols.md: below either of these a table says "too few to tell" instead of a verdict.
 FEWEST_TARGETS, FEWEST_VIEWERS = 2_000, 200
 # Protocols are tried on the log itself up to this size, beyond it on every n-th viewer.
-_TRIED_EVENTS = 1_000_000
+_TRIED_EVENTS = 250_000
 
 
 @dataclass(frozen=True, kw_only=True)
