@@ -6,15 +6,16 @@ import itertools
 import numpy as np
 import pyarrow as pa
 import pytest
+import scipy.sparse
 
 from matinee.answers.compact import compact, largest
-from matinee.answers.linear import LinearScorer
+from matinee.answers.linear import LinearScorer, float32_of
 from matinee.core import memory
 from matinee.core.errors import SettingsError, TooLarge
 from matinee.core.types import histories_of, newcomers
 from matinee.data.log import InteractionLog
 from matinee.data.vocabulary import Vocabulary
-from matinee.recommenders import make_recommender
+from matinee.recommenders import make_recommender, ridge
 from matinee.recommenders.update import new_events, update
 
 FAMILY = ["transitions", "ease", "item_knn"]
@@ -123,14 +124,94 @@ def test_refuses_what_memory_does_not_hold(name: str, monkeypatch: pytest.Monkey
         make_recommender(name).fit(log_of(chains(True)))
 
 
-def test_takes_the_local_way_where_pairs_are_few_or_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    crowded = log_of(chains(True))
-    sparse = log_of(chains(True), sorted(f"i{i:02d}" for i in range(2000)))
-    for name in ("transitions", "ease"):
-        assert "weights" in make_recommender(name).fit(crowded).parts[name].tensors
-        assert "indptr" in make_recommender(name).fit(sparse).parts[name].tensors
-    forced = make_recommender("transitions", {"features": 0})
-    assert forced.needs(sparse).memory_bytes > 4 * (2 * 2000) ** 2
+@pytest.mark.parametrize("name", ["transitions", "ease"])
+def test_takes_the_quicker_way(name: str) -> None:
+    random = np.random.default_rng(4)
+    wide = log_of([[f"i{i:04d}" for i in random.integers(0, 4000, 12)] for _ in range(600)])
+    together = make_recommender(name, {"features": 0, "ridge": 0.01}).needs(wide)
+    local = make_recommender(name, {"ridge": 0.01})
+    assert together.memory_bytes > 4 * wide.n_items**2
+    assert local.needs(wide).cpu_s < together.cpu_s
+    assert "weights" not in local.fit(wide).parts[name].tensors
+    # Against this ridge hardly any item weighs, so that a joint solution is small.
+    alone = make_recommender(name, {"ridge": 3000.0})
+    assert alone.needs(wide).cpu_s < local.needs(wide).cpu_s
+    assert len(alone.fit(wide).parts[name].tensors["rows"]) < 50
+
+
+@pytest.mark.parametrize("name", ["transitions", "ease"])
+def test_items_that_hardly_weigh_are_solved_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ridge_ = 150.0 if name == "transitions" else 320.0
+    log = log_of([row[: 4 + v % 9] for v, row in enumerate(chains(True, viewers=80))])
+    whole = make_recommender(name, {"features": 0, "ridge": ridge_}).fit(log)
+    monkeypatch.setattr(ridge, "_FEW", 0)
+    model = make_recommender(name, {"features": 0, "ridge": ridge_}).fit(log)
+    tensors = model.parts[name].tensors
+    rates = 2 if name == "transitions" else 1
+    assert 0 < len(tensors["rows"]) < rates * log.n_items
+    askers = newcomers(log.histories)
+    near, exact = model.scores(askers), whole.scores(askers)
+    assert np.corrcoef(near.ravel(), exact.ravel())[0, 1] > 0.98
+    assert np.abs(near - exact).max() > 0.0
+    history = log.histories.items[:4]
+    score = model.scores(newcomers(histories_of([list(history)])))[0]
+    for item in (0, 17, 39):
+        assert model.scorer.contributions(history, item).sum() == pytest.approx(score[item], abs=1e-6)
+
+
+def test_ease_of_a_lonely_item_is_its_own_regression(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = log_of(chains(True))
+    monkeypatch.setattr(ridge, "_FEW", 0)
+    config = {"ridge": 1600.0, "decay": 1.0, "features": 0}
+    tensors = make_recommender("ease", config).fit(log).parts["ease"].tensors
+    X = np.zeros((len(log.histories), log.n_items))
+    X[log.histories.rows(), log.histories.items] = 1.0
+    G = X.T @ X
+    joint = np.flatnonzero(G.diagonal() >= 0.05 * 1600)
+    others = np.flatnonzero(G.diagonal() < 0.05 * 1600)
+    assert tensors["rows"].tolist() == joint.tolist()
+    assert len(others) > 0
+    P = np.linalg.inv(G[np.ix_(joint, joint)] + 1600.0 * np.eye(len(joint)))
+    wanted = -P / P.diagonal()
+    np.fill_diagonal(wanted, 0.0)
+    np.testing.assert_allclose(tensors["weights"][:, joint], wanted, atol=1e-5)
+    np.testing.assert_allclose(tensors["weights"][:, others], P @ G[np.ix_(joint, others)], atol=1e-5)
+    alone = G / (G.diagonal() + 1600.0)[:, None]
+    np.fill_diagonal(alone, 0.0)
+    alone[joint] = 0.0
+    found = scipy.sparse.csr_matrix((tensors["data"], tensors["indices"], tensors["indptr"]), G.shape)
+    np.testing.assert_allclose(found.toarray(), alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("keep", [None, 7])
+def test_compact_of_joint_and_lonely_rows(keep: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = log_of([row[: 4 + v % 9] for v, row in enumerate(chains(True, viewers=80))])
+    monkeypatch.setattr(ridge, "_FEW", 0)
+    model = make_recommender("transitions", {"features": 0, "ridge": 150.0}).fit(log)
+    part = model.parts["transitions"]
+    small = compact(part, keep=keep)
+    assert all(
+        small.tensors[name].dtype == np.uint16 for name in ("weights", "data") if name in small.tensors
+    )
+    every = np.zeros((80, 40), np.float32)
+    every[part.tensors["rows"]] = part.tensors["weights"]
+    every += scipy.sparse.csr_matrix(
+        (part.tensors["data"], part.tensors["indices"], part.tensors["indptr"]), (80, 40)
+    ).toarray()
+    if keep is None:
+        assert small.tensors["rows"].tolist() == part.tensors["rows"].tolist()
+    else:
+        assert "rows" not in small.tensors
+        assert np.diff(small.tensors["indptr"]).max() == keep
+        data = float32_of(small.tensors["data"])
+        kept = scipy.sparse.csr_matrix((data, small.tensors["indices"], small.tensors["indptr"]), (80, 40))
+        largest_sizes = np.sort(np.abs(every), axis=1)[:, -keep:]
+        sizes = np.abs(kept.toarray()).sum(axis=1)
+        np.testing.assert_allclose(sizes, largest_sizes.sum(axis=1), rtol=0.005)
+        every = kept.toarray()
+    items = np.arange(40, dtype=np.int32)
+    found = LinearScorer(small, model.context).similar(items)
+    np.testing.assert_allclose(found, every[:40] + every[40:], atol=0.005 * np.abs(every).max())
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from matinee.core.types import Float32
 
 DEFAULT_BYTES = 900_000_000
 _ROWS = 256
+_SPARSE = ("indptr", "indices", "data")
 
 
 def compact(part: Part, *, limit_bytes: int = DEFAULT_BYTES, keep: int | None = None) -> Part:
@@ -37,14 +38,16 @@ def compact(part: Part, *, limit_bytes: int = DEFAULT_BYTES, keep: int | None = 
         return part
     tensors = dict(part.tensors)
     settings = dict(part.settings)
-    if "weights" in tensors:
-        dense = tensors.pop("weights")
-        rows, items = dense.shape
-        if keep is None and 2 * dense.size <= limit_bytes:
-            tensors["weights"] = _rounded(dense)
-        else:
-            settings["kept"] = min(items, keep or _fitting(rows, items, limit_bytes))
-            tensors |= _largest_dense(dense, settings["kept"])
+    if "weights" in tensors and keep is None and _rounded_bytes(tensors) <= limit_bytes:
+        for name in {"weights", "data"} & set(tensors):
+            tensors[name] = _rounded(tensors[name])
+    elif "weights" in tensors:
+        dense, rows = tensors.pop("weights"), tensors.pop("rows", None)
+        items = dense.shape[1]
+        height = len(dense) if rows is None else len(tensors["indptr"]) - 1
+        settings["kept"] = min(items, keep or _fitting(height, items, limit_bytes))
+        others = {name: tensors.pop(name) for name in _SPARSE if name in tensors}
+        tensors |= _merged(_largest_dense(dense, settings["kept"]), rows, others, settings["kept"])
     elif "indptr" in tensors:
         items = int(tensors["indices"].max(initial=0)) + 1
         wanted = keep or _fitting(len(tensors["indptr"]) - 1, items, limit_bytes)
@@ -74,6 +77,32 @@ def largest(matrix: Any, keep: int) -> Any:
     tensors = {"indptr": matrix.indptr, "indices": matrix.indices, "data": matrix.data}
     kept = _largest_sparse(tensors, keep)
     return scipy.sparse.csr_matrix((kept["data"], kept["indices"], kept["indptr"]), shape=matrix.shape)
+
+
+def _rounded_bytes(tensors: dict[str, NDArray[Any]]) -> int:
+    """Bytes of dense and sparse weights, were they in bf16."""
+    sizes = [2 * tensors[name].size for name in ("weights", "data") if name in tensors]
+    return sum(sizes) + sum(tensors[name].nbytes for name in ("rows", "indptr", "indices") if name in tensors)
+
+
+def _merged(
+    some: dict[str, NDArray[Any]], rows: NDArray[Any] | None, others: dict[str, NDArray[Any]], keep: int
+) -> dict[str, NDArray[Any]]:
+    """Sparse rows that stand at `rows`, and `others` in between, as one set of sparse rows in bf16."""
+    if rows is None or not others:
+        return some
+    rest = _largest_sparse(others, keep)
+    lengths = np.diff(rest["indptr"])
+    lengths[rows] = np.diff(some["indptr"])
+    indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    mine = np.zeros(len(lengths), bool)
+    mine[rows] = True
+    mine = np.repeat(mine, lengths)
+    indices = np.empty(len(mine), rest["indices"].dtype)
+    data = np.empty(len(mine), np.uint16)
+    indices[mine], indices[~mine] = some["indices"], rest["indices"]
+    data[mine], data[~mine] = some["data"], bf16(rest["data"])
+    return {"indptr": indptr, "indices": indices, "data": data}
 
 
 def _rounded(array: NDArray[Any]) -> NDArray[Any]:

@@ -5,7 +5,7 @@ score(j) = bias[j] + sum over rates s, events e of weight_e * decays[s] ** back_
 where back_e counts the events after e. One scorer answers for transitions, ease, item_knn and graph_filter;
 they differ in where W comes from. W is the sum of whichever of these tensors the part has:
 
-- `weights`: dense, shape (rates x items, items);
+- `weights`: dense, shape (rates x items, items); with `rows` (int32, ascending) only those rows of it;
 - `indptr`, `indices`, `data`: sparse rows (CSR), such as the largest weights of each item;
 - `left` (rates x items, rank) and `right` (rank, items): low rank.
 
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from matinee.answers.context import Context
 from matinee.answers.decay import decayed, known, recency
 from matinee.core.promise import Part
-from matinee.core.types import Askers, Bool, Float32, Histories, Int32
+from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64
 
 _BLOCK_BYTES = 2**26
 
@@ -46,6 +46,7 @@ class LinearScorer:
         self._windows = [int(w) for w in part.settings.get("windows", (0,) * len(self._decays))]
         self._seen = context.popularity > 0
         self._dense = part.tensors.get("weights")
+        self._rows = _places(part.tensors.get("rows"), len(self._decays) * self._n)
         self._sparse = _sparse_of(part.tensors, (len(self._decays) * self._n, self._n))
         self._left = _optional(part.tensors, "left")
         self._right = _optional(part.tensors, "right")
@@ -85,7 +86,10 @@ class LinearScorer:
     def _sum(self, histories: Histories) -> Float32:
         """Scores without bias: float32, shape (histories, items)."""
         query = decayed(histories, self._decays, self._windows, self._n)
-        scores = None if self._dense is None else _times_dense(query, self._dense)
+        scores = None
+        if self._dense is not None:
+            of_dense = query if self._rows is None else _narrowed(query, self._rows, len(self._dense))
+            scores = _times_dense(of_dense, self._dense)
         if self._sparse is not None:
             sparse = (query @ self._sparse).toarray()
             scores = sparse if scores is None else scores + sparse
@@ -99,7 +103,8 @@ class LinearScorer:
         """W[rows, item], in the shape of `rows`."""
         cells = np.zeros(rows.shape, np.float32)
         if self._dense is not None:
-            cells += float32_of(self._dense[rows, item])
+            places = rows if self._rows is None else self._rows[rows]
+            cells[places >= 0] += float32_of(self._dense[places[places >= 0], item])
         if self._sparse is not None:
             flat = np.asarray(self._sparse[rows.ravel()][:, [item]].todense(), np.float32)
             cells += flat.reshape(rows.shape)
@@ -124,6 +129,27 @@ def float32_of(array: NDArray[Any]) -> Float32:
 
 def _optional(tensors: Mapping[str, NDArray[Any]], name: str) -> Float32 | None:
     return float32_of(tensors[name]) if name in tensors else None
+
+
+def _places(rows: NDArray[Any] | None, n: int) -> Int64 | None:
+    """Where each row of W stands among some dense rows, -1 where it does not: int64, shape (n,)."""
+    if rows is None:
+        return None
+    places = np.full(n, -1, np.int64)
+    places[rows] = np.arange(len(rows))
+    return places
+
+
+def _narrowed(query: Any, places: Int64, width: int) -> Any:
+    """The entries of a query that stand in dense rows, in their order."""
+    import scipy.sparse
+
+    columns = places[query.indices]
+    inside = columns >= 0
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(inside)])
+    return scipy.sparse.csr_matrix(
+        (query.data[inside], columns[inside], ends[query.indptr]), shape=(query.shape[0], width)
+    )
 
 
 def _sparse_of(tensors: Mapping[str, NDArray[Any]], shape: tuple[int, int]) -> Any:

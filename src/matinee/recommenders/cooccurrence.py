@@ -188,7 +188,15 @@ def _add_dense(pairs: Iterator[Any], results: int, shape: tuple[int, int]) -> li
         keys = rows * shape[1] + older
         for r, count in enumerate(counts):
             cells[r] += np.bincount(keys, weights=count, minlength=cells.shape[1])
-    return [scipy.sparse.csr_matrix(table.reshape(shape).astype(np.float32)) for table in cells]
+    used = np.flatnonzero(cells.any(axis=0))
+    columns = (used % shape[1]).astype(np.int32)
+    indptr = np.searchsorted(used, np.arange(shape[0] + 1) * shape[1]).astype(np.int32)
+    found = []
+    for table in cells:
+        counts = table[used].astype(np.float32)
+        found.append(scipy.sparse.csr_matrix((counts, columns.copy(), indptr.copy()), shape=shape))
+        found[-1].eliminate_zeros()
+    return found
 
 
 def _add_sparse(pairs: Iterator[Any], results: int, shape: tuple[int, int]) -> list[Any]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee.core.types import Bool, Float32, Histories
+from matinee.core.types import Bool, Float32, Histories, Int64
 from matinee.recommenders.cooccurrence import pair_sums, remaining
 
 
@@ -35,6 +35,11 @@ class Sums:
     pairs: tuple[tuple[Any, ...], ...]
     same: Float32
     targets: tuple[Any, ...]
+
+    def diagonal(self) -> Float32:
+        """The diagonal of the Gram matrix: float32, shape (rates x items,)."""
+        rates = range(len(self.targets))
+        return np.concatenate([self.same[a, a] + 2.0 * self.pairs[a][a].diagonal() for a in rates])
 
     def __add__(self, other: Sums) -> Sums:
         """The sums over both sets of predicted events."""
@@ -90,17 +95,20 @@ def sums_of(
     return Sums(pairs=tuple(pairs), same=same, targets=tuple(targets))
 
 
-def dense_gram(sums: Sums) -> Float32:
-    """The Gram matrix: float32, shape (rates x items, rates x items), C order."""
+def dense_gram(sums: Sums, joint: Int64 | None = None) -> Float32:
+    """The Gram matrix of some features, ascending, or of all: float32, square, C order."""
     rates, _, n = sums.same.shape
-    gram = np.zeros((rates * n, rates * n), np.float32)
-    diagonal = np.arange(n)
+    joint = np.arange(rates * n) if joint is None else joint
+    cuts = np.searchsorted(joint, np.arange(rates + 1) * n)
+    kept = [joint[cuts[a] : cuts[a + 1]] - a * n for a in range(rates)]
+    gram = np.zeros((len(joint), len(joint)), np.float32)
     for a in range(rates):
         for b in range(rates):
-            block = gram[a * n : (a + 1) * n, b * n : (b + 1) * n]
-            _add_into(block, sums.pairs[b][a])
-            _add_into(block.T, sums.pairs[a][b])
-            block[diagonal, diagonal] += sums.same[a, b]
+            block = gram[cuts[a] : cuts[a + 1], cuts[b] : cuts[b + 1]]
+            _add_into(block, _among(sums.pairs[b][a], kept[a], kept[b]))
+            _add_into(block.T, _among(sums.pairs[a][b], kept[b], kept[a]))
+            both, rows, columns = np.intersect1d(kept[a], kept[b], True, return_indices=True)
+            block[rows, columns] += sums.same[a, b][both]
     return gram
 
 
@@ -163,6 +171,13 @@ def _renamed(matrix: Any, codes: NDArray[np.int64], n: int) -> Any:
 
     cells = matrix.tocoo()
     return scipy.sparse.csr_matrix((cells.data, (codes[cells.row], codes[cells.col])), shape=(n, n))
+
+
+def _among(matrix: Any, rows: Int64, columns: Int64) -> Any:
+    """Some rows and columns of a sparse matrix."""
+    if len(rows) < matrix.shape[0]:
+        matrix = matrix[rows]
+    return matrix if len(columns) == matrix.shape[1] else matrix[:, columns]
 
 
 def _add_into(block: Float32, matrix: Any, rows: int = 512) -> None:

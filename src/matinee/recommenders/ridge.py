@@ -1,6 +1,8 @@
 """Ridge regression from a Gram matrix, W = (G + ridge)^-1 T: dense by Cholesky, or local where G is large.
 
-The dense way works in float32 and in place: beside G only W and one block of columns are held. The local
+The dense way works in float32 and in place: beside G only W and one block of columns are held. Of many
+features it solves those together that weigh something against the ridge; each of the others alone, on its
+own diagonal, which gives sparse rows (`joint_features`, `solve_alone`). The local
 way (as Ning & Karypis, "SLIM", ICDM 2011, select features) solves each target on the features that go with
 it most: one small system per item, sparse weights, any catalogue.
 """
@@ -12,11 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee.core.promise import Needs
-from matinee.core.types import Float32, Float64
+from matinee.answers.compact import sparse_tensors
+from matinee.core.types import Float32, Float64, Int64
 
 _BLOCK = 1024
 _TRIES = 8
+_FEW = 2_000
+# A product with one sparse entry takes as long as so many operations of dense ones.
+_SPARSE_FLOPS = 25.0
 
 
 def factor(gram: Float32, ridge: Float32 | float) -> tuple[Float32, float]:
@@ -67,7 +72,7 @@ def solve(lower: Float32, targets: Any) -> Float32:
 
     n, items = len(lower), targets.shape[0]
     weights = np.empty((n, items), np.float32)
-    through_inverse = 10.0 * targets.nnz * n + float(n) ** 3 * 2 / 3 < 2.0 * float(n) ** 2 * items
+    through_inverse = _SPARSE_FLOPS * targets.nnz * n + float(n) ** 3 * 2 / 3 < 2.0 * float(n) ** 2 * items
     inverse = inverted(lower) if through_inverse else lower
     for start in range(0, items, _BLOCK):
         block = targets[start : start + _BLOCK]
@@ -77,6 +82,53 @@ def solve(lower: Float32, targets: Any) -> Float32:
             solved, _ = lapack.spotrs(lower, block.toarray().T, lower=1, overwrite_b=1)
             weights[:, start : start + _BLOCK] = solved
     return weights
+
+
+def joint_features(diagonal: NDArray[Any], least: float) -> Int64:
+    """Which features are solved together: all of up to 2,000, else those that weigh against the ridge.
+
+    A feature whose Gram diagonal is a small share s of the ridge keeps only s / (1 + s) of its least-squares
+    weight, so what it shares with others hardly moves the solution.
+
+    Args:
+        diagonal: of the Gram matrix, shape (n,).
+        least: the least diagonal of a feature that is solved with others.
+
+    Returns:
+        int64, ascending; at least one where there are any.
+    """
+    if len(diagonal) <= _FEW:
+        return np.arange(len(diagonal))
+    chosen = diagonal >= least
+    chosen[np.argmax(diagonal)] = True
+    return np.flatnonzero(chosen)
+
+
+def solve_alone(diagonal: NDArray[Any], targets: Any, ridge: float, joint: Int64) -> Any:
+    """The weights of the features that are not `joint`, each solved as if it were the only one.
+
+    Args:
+        diagonal: of the Gram matrix, shape (n,).
+        targets: scipy CSR of T transposed, shape (items, n).
+        ridge: what is added to the diagonal.
+        joint: from `joint_features`.
+
+    Returns:
+        scipy CSR float32, shape (n, items), rows of joint features empty.
+    """
+    factors = (1.0 / (np.asarray(diagonal, np.float64) + ridge)).astype(np.float32)
+    factors[joint] = 0.0
+    weights = targets.astype(np.float32)
+    weights.data = weights.data * factors[weights.indices]
+    weights.eliminate_zeros()
+    return weights.T.tocsr()
+
+
+def tensors_of(joint: Int64, dense: Float32, alone: Any) -> dict[str, NDArray[Any]]:
+    """The tensors of a linear part: the joint rows dense, the others sparse."""
+    if len(joint) == alone.shape[0]:
+        return {"weights": dense}
+    return {"weights": dense, "rows": joint.astype(np.int32), **sparse_tensors(alone)}
 
 
 def inverted(lower: Float32) -> Float32:
@@ -134,15 +186,6 @@ def solve_local(gram: Any, targets: Any, ridge: float, features: int) -> Any:
         return scipy.sparse.csr_matrix(shape, dtype=np.float32)
     cells = (np.concatenate(rows), np.concatenate(columns))
     return scipy.sparse.csr_matrix((np.concatenate(values), cells), shape=shape)
-
-
-def local_needs(pairs: float, rates: int, n_items: int) -> Needs:
-    """What sums over so many pairs of events and a local solution take."""
-    cells = min(pairs * rates, float(rates * n_items) ** 2)
-    return Needs(
-        memory_bytes=int(40 * cells + 200 * 12 * rates * n_items + 2**28),
-        cpu_s=pairs * (rates + 1) * 5e-8 + n_items * rates * 3e-4,
-    )
 
 
 def _submatrix(gram: Any, among: NDArray[Any], place: NDArray[np.int32]) -> Float64:
