@@ -239,7 +239,8 @@ class Model:
     def _scores(self, askers: Askers) -> tuple[Float32, Bool]:
         scores = self.scorer.score(askers)
         personal = np.asarray(self.scorer.personal(askers), dtype=bool)
-        if not personal.all():
+        # What is the same for everybody, such as what is popular of late, stands for newcomers too.
+        if not personal.all() and self.parts[self.name].kind != "popular":
             scores[~personal] = self.context.popularity
         return scores, personal
 

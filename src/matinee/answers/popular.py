@@ -12,7 +12,9 @@ from matinee.core.types import Askers, Bool, Float32, Int32
 class PopularScorer:
     """Scores every asker by the tensor `scores` (float32, shape (items,)).
 
-    It has an answer of its own for everybody, newcomers included, so nothing falls back from it.
+    The scores stand for everybody, newcomers included: a recent model answers them with what is popular of
+    late. Of whom nothing is known they are what any model falls back on, and are called so
+    (`fallback:popular`); the source of every other answer is the model's name.
     """
 
     def __init__(self, part: Part, context: Context) -> None:  # noqa: ARG002 (every scorer is made this way)
@@ -23,8 +25,8 @@ class PopularScorer:
         return np.tile(self._scores, (len(askers), 1))
 
     def personal(self, askers: Askers) -> Bool:
-        """True: its own answer stands for everybody."""
-        return np.ones(len(askers), dtype=np.bool_)
+        """Whether anything is known of an asker: where nothing is, nobody could say anything personal."""
+        return np.asarray(askers.histories.lengths > 0, dtype=np.bool_)
 
     def contributions(self, history: Int32, item: int) -> Float32:  # noqa: ARG002 (no event changes a score)
         """Zeros: no event changes a score."""

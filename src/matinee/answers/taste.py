@@ -94,7 +94,9 @@ def item_likeness(matrix: Sparse, items: Int32) -> Float32:
 
 
 def blocks(costs: NDArray[Any], limit: float) -> Iterator[slice]:
-    """Slices of rows whose costs add up to about `limit` at most; a row at least."""
+    """Slices of rows whose costs add up to about `limit` at most; a row at least; none of no rows."""
+    if not len(costs):
+        return
     filled = np.cumsum(np.asarray(costs, dtype=np.float64)) // limit
     edges = np.flatnonzero(np.diff(filled, prepend=-1.0))
     for start, stop in zip(edges, [*edges[1:], len(filled)], strict=True):

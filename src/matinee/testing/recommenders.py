@@ -22,6 +22,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from matinee.answers.model import Model
+from matinee.answers.top import FALLBACK
 from matinee.core.errors import SettingsError
 from matinee.core.settings import config_values
 from matinee.core.space import draw
@@ -38,7 +39,7 @@ class RecommenderTests:
     Attributes:
         name: its key in the table of recommenders.
         settings: settings that differ from its defaults, such as fewer factors for small logs.
-        personal: whether it says anything personal; popularity does not.
+        personal: whether it says anything personal; what is popular, or was of late, is the same for all.
         likeness: whether it finds an item most like itself.
         additive: whether the events' contributions add up to the score (beyond that of an empty history);
             else each must be the loss of score when the event is left out.
@@ -156,6 +157,20 @@ class RecommenderTests:
         if self.personal:
             assert not model.scorer.personal(nobody)[[0, 2]].any()
             np.testing.assert_array_equal(scores[[0, 2]], np.tile(model.context.popularity, (2, 1)))
+
+    def test_one_asker_of_whom_nothing_is_known(self, log: InteractionLog, model: Model) -> None:
+        # Alone in the batch: nobody beside them has a history either.
+        unknown, lacking = model.newcomers([["an item", "another"]])
+        assert lacking.tolist() == [2]
+        for asker in (newcomers(histories_of([[]])), unknown, newcomers(histories_of([]))):
+            assert _scores(model, asker).shape == (len(asker), log.n_items)
+            assert len(model.scorer.personal(asker)) == len(asker)
+        lists = model.recommend_history([[]], k=3), model.recommend(["nobody knows"], k=3)
+        for top in lists:
+            assert top.sources == [FALLBACK]
+            assert (top.codes[0] >= 0).all()
+        unwatched = np.flatnonzero(model.context.popularity == 0)
+        _scores(model, newcomers(histories_of([unwatched[:1].tolist()])))
 
     def test_items_that_nobody_watched(self, model: Model) -> None:
         unwatched = np.flatnonzero(model.context.popularity == 0)
