@@ -120,7 +120,7 @@ def write_all(address, chunks, plan=PLAN):
         for number, table in enumerate(chunks):
             if number not in done:
                 sink.write(number, table)
-        sink.finish()
+        sink.finish(len(chunks))
     return done
 
 
@@ -138,7 +138,7 @@ def test_the_table_is_replaced_as_a_whole(server):
         sink.begin(Plan(key="two", now_ms=6))
         sink.write(0, chunk("c"))
         assert [row[0] for row in rows(server)] == ["a", "a", "b", "b"]
-        sink.finish()
+        sink.finish(1)
     assert [row[0] for row in rows(server)] == ["c", "c"]
     assert "recommendations_new" not in tables(server)
     assert "recommendations_progress" not in tables(server)
@@ -159,6 +159,34 @@ def test_a_killed_run_goes_on(server):
         sink.write(0, chunk("x"))
     assert write_all(address, [chunk("y")], Plan(key="other", now_ms=1)) == frozenset()
     assert [row[0] for row in rows(server, "resumed")] == ["y", "y"]
+
+
+@pytest.mark.parametrize("name", ["contested", "public.contested"])
+def test_a_second_run_is_kept_away(server, name):
+    with sink_of(f"{server}?table=contested") as first:
+        first.begin(PLAN)
+        first.write(0, chunk("a"))
+        with pytest.raises(InputError, match="another run is writing it"), sink_of(f"{server}?table={name}"):
+            pass
+        first.finish(1)
+    assert [row[0] for row in rows(server, "contested")] == ["a", "a"]
+
+
+def test_chunks_that_are_not_this_runs_are_no_table(server):
+    import psycopg
+
+    address = f"{server}?table=altered"
+    with sink_of(address) as sink:
+        sink.begin(PLAN)
+        sink.write(0, chunk("a"))
+        sink.write(2, chunk("c"))
+        with pytest.raises(InputError, match="changed by something else"):
+            sink.finish(3)
+        with psycopg.connect(server) as connection:
+            connection.execute("UPDATE altered_progress SET key = 'another' WHERE chunk = -1")
+        with pytest.raises(InputError, match="changed by something else"):
+            sink.write(1, chunk("b"))
+    assert "altered" not in tables(server)
 
 
 def test_a_schema_can_be_named(server):

@@ -1,7 +1,11 @@
 """One list as JSON, and everybody's as a table that survives a kill."""
 
 import csv
+import errno
 import json
+import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +16,13 @@ import pytest
 from matinee.answers.manifest import bury
 from matinee.answers.model import load, model_of
 from matinee.answers.rules import Rules
-from matinee.core.errors import DataError, InputError
+from matinee.core.errors import DataError, InputError, TooLarge
 from matinee.core.promise import Part
 from matinee.core.types import Histories
 from matinee.data.log import InteractionLog
 from matinee.data.vocabulary import Vocabulary
-from matinee.recipes import recommend
+from matinee.recipes import nightly, recommend
+from matinee.recipes.nightly import FileTable, Plan
 from matinee.recipes.recommend import read_ids, recommend_all, recommend_one
 
 AWKWARD = ["a/b", 'c "d"', "e,f", " g h ", "øüñ", "new\nline", "tab\there", "back\\slash"]
@@ -136,6 +141,95 @@ def test_another_call_does_not_go_on_with_these_chunks(model, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         recommend_all(stop_after(replace(model, fingerprint=""), 3), out, k=3)
     assert recommend_all(replace(model, fingerprint=""), out, k=3).kept == 0
+
+
+def test_a_second_run_to_the_same_file_is_refused(model, tmp_path):
+    out = tmp_path / "recs.parquet"
+    recommend_all(model, str(tmp_path / "whole.parquet"), k=3)
+    told = []
+
+    def start_another(_doing, share):
+        if 0.3 < share < 0.9:
+            with pytest.raises(InputError, match=r"recs\.parquet: another run is writing it") as caught:
+                recommend_all(model, str(out), k=2)
+            told.append(caught.value)
+
+    recommend_all(model, str(out), k=3, progress=start_another)
+    assert len(told) >= 2
+    assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["recs.parquet", "whole.parquet"]
+
+
+def test_another_process_is_refused_too(tmp_path):
+    out = tmp_path / "recs.csv"
+    program = f"""
+        from matinee.recipes.nightly import FileTable
+        with FileTable({str(out)!r}):
+            pass
+    """
+    run = [sys.executable, "-c", textwrap.dedent(program)]
+    with FileTable(str(out)):
+        refused = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert "another run is writing it" in refused.stderr
+    assert subprocess.run(run, check=False).returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("change", ["a chunk gone", "a chunk too many", "another plan"])
+def test_chunks_that_are_not_all_there_are_no_table(model, tmp_path, change):
+    out, parts = tmp_path / "recs.parquet", tmp_path / ".recs.parquet.parts"
+
+    def meddle(doing, _share):
+        if doing.startswith("80"):
+            if change == "a chunk gone":
+                (parts / "00000001.part").unlink()
+            elif change == "a chunk too many":
+                (parts / "00000009.part").write_bytes((parts / "00000001.part").read_bytes())
+            else:
+                (parts / "plan.json").write_text(json.dumps({"key": "another", "now_ms": 0}))
+
+    with pytest.raises(InputError, match=r"delete that folder"):
+        recommend_all(model, str(out), k=3, progress=meddle)
+    assert not out.exists()
+
+
+def test_a_full_disk_is_named_and_what_is_finished_kept(model, tmp_path, monkeypatch):
+    out, written = tmp_path / "recs.parquet", []
+    write_table = nightly.pq.write_table
+
+    def fill(table, path, **more):
+        written.append(path)
+        write_table(table, path, **more)
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, "Error writing bytes to file")
+
+    monkeypatch.setattr(nightly.pq, "write_table", fill)
+    with pytest.raises(TooLarge, match=r"recs\.parquet: No space left on device\. What is finished is kept"):
+        recommend_all(model, str(out), k=3)
+    assert not written[2].exists()
+    assert recommend_all(model, str(out), k=3).kept == 40
+
+
+def test_a_kill_while_the_parts_go_promises_no_chunk(tmp_path, monkeypatch):
+    sink = FileTable(str(tmp_path / "recs.csv"))
+    table = nightly.SCHEMA.empty_table()
+    unlink = nightly.Path.unlink
+
+    def kill(path, **more):
+        if path.suffix == ".part":
+            raise KeyboardInterrupt
+        unlink(path, **more)
+
+    with sink:
+        sink.begin(Plan(key="one", now_ms=1))
+        sink.write(0, table)
+        sink.write(1, table)
+        monkeypatch.setattr(nightly.Path, "unlink", kill)
+        with pytest.raises(KeyboardInterrupt):
+            sink.finish(2)
+        monkeypatch.undo()
+    with sink:
+        assert sink.begin(Plan(key="one", now_ms=2)) == (Plan(key="one", now_ms=2), frozenset())
 
 
 def test_a_run_that_goes_on_keeps_the_first_ones_moment(model, tmp_path, monkeypatch):

@@ -46,10 +46,30 @@ class PostgresTable:
         self._address = urlunsplit(parts._replace(query=urlencode(query)))
         self._where = f"table {self._name} of {parts.hostname or 'this machine'}{parts.path}"
         self._connection: Any = None
+        self._key = ""
 
     def __enter__(self) -> PostgresTable:
+        """Connect, and keep every other run away from this table until this one ends.
+
+        Raises:
+            InputError: the server refuses, or another run is writing the table.
+        """
         with self._translated():
             self._connection = self._psycopg.connect(self._address)
+        *schema, plain = self._name.split(".")
+        with self._transaction() as cursor:
+            cursor.execute(
+                "SELECT pg_try_advisory_lock("
+                "hashtextextended(coalesce(%s, current_schema()) || '.' || %s, 0))",
+                (schema[0] if schema else None, plain),
+            )
+            (ours,) = cursor.fetchone()
+        if not ours:
+            self._connection.close()
+            raise InputError(
+                f"PostgreSQL, {self._where}: another run is writing it: wait for that one, or name another "
+                "table with ?table=NAME."
+            )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: Any, trace: TracebackType | None) -> None:
@@ -67,6 +87,7 @@ class PostgresTable:
         Raises:
             InputError: the server refuses, or a table of that name holds something else.
         """
+        self._key = plan.key
         with self._transaction() as cursor:
             self._refuse_foreign(cursor)
             earlier = self._earlier(cursor)
@@ -90,13 +111,20 @@ class PostgresTable:
         text = io.BytesIO()
         pacsv.write_csv(table.cast(SCHEMA), text, pacsv.WriteOptions(include_header=False))
         with self._transaction() as cursor:
+            self._finished(cursor)
             with cursor.copy(self._of("COPY {new} FROM STDIN (FORMAT csv)")) as copy:
                 copy.write(text.getbuffer())
             cursor.execute(self._of("INSERT INTO {progress} VALUES (%s, NULL, NULL)"), (chunk,))
 
-    def finish(self) -> None:
-        """Index the new table and let it take the old one's place, in one transaction."""
+    def finish(self, chunks: int) -> None:
+        """Index the new table and let it take the old one's place, in one transaction.
+
+        Raises:
+            InputError: chunks are missing or are another run's.
+        """
         with self._transaction() as cursor:
+            if self._finished(cursor) != frozenset(range(chunks)):
+                raise self._altered()
             cursor.execute(self._of('ALTER TABLE {new} ADD PRIMARY KEY ("user", rank)'))
             cursor.execute(self._of("DROP TABLE IF EXISTS {table}"))
             cursor.execute(self._of("ALTER TABLE {new} RENAME TO {plain}"))
@@ -146,6 +174,23 @@ class PostgresTable:
         if not rows or rows[0][0] != -1:
             return None
         return Plan(key=rows[0][1], now_ms=rows[0][2]), frozenset(row[0] for row in rows[1:])
+
+    def _finished(self, cursor: Any) -> frozenset[int]:
+        """The chunks that this run and earlier ones of its plan finished.
+
+        Raises:
+            InputError: the table that takes the rows is another run's by now.
+        """
+        earlier = self._earlier(cursor)
+        if earlier is None or earlier[0].key != self._key:
+            raise self._altered()
+        return earlier[1]
+
+    def _altered(self) -> InputError:
+        return InputError(
+            f"PostgreSQL, {self._where}: its unfinished part ({self._name}_new) was changed by something "
+            "else: run again."
+        )
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:

@@ -129,7 +129,7 @@ def recommend_all(
         progress: called with what is being done and the share that is done.
 
     Raises:
-        InputError: the bundle knows no viewers, or the output cannot be written.
+        InputError: the bundle knows no viewers, or the output cannot be written, or another run writes it.
         MissingExtra: PostgreSQL was asked for and psycopg is not installed.
     """
     cpu, wall = time.process_time(), time.perf_counter()
@@ -138,7 +138,8 @@ def recommend_all(
     with sink_of(output) as sink:
         plan, done = sink.begin(_plan_of(model, users, k, rules))
         shelf, kept = Shelf(model.log, replace(rules, now=plan.now_ms)), 0
-        for chunk, start in enumerate(range(0, len(ids), CHUNK)):
+        starts = range(0, len(ids), CHUNK)
+        for chunk, start in enumerate(starts):
             part = slice(start, min(start + CHUNK, len(ids)))
             if chunk in done:
                 kept += part.stop - part.start
@@ -147,7 +148,7 @@ def recommend_all(
             answers = model.answer(model.askers_of(codes[part]), k, shelf)
             sink.write(chunk, model.top_items(ids[part], *answers).to_arrow())
         progress("putting the table in its place", 1.0)
-        sink.finish()
+        sink.finish(len(starts))
         shown = sink.output
     return Written(
         output=shown,
