@@ -15,7 +15,7 @@ from matinee.core.errors import SettingsError, TooLarge
 from matinee.core.types import histories_of, newcomers
 from matinee.data.log import InteractionLog
 from matinee.data.vocabulary import Vocabulary
-from matinee.recommenders import make_recommender, ridge
+from matinee.recommenders import make_recommender, ridge, transitions
 from matinee.recommenders.update import new_events, update
 
 FAMILY = ["transitions", "ease", "item_knn"]
@@ -154,9 +154,10 @@ def test_items_that_hardly_weigh_are_solved_alone(name: str, monkeypatch: pytest
     assert np.corrcoef(near.ravel(), exact.ravel())[0, 1] > 0.98
     assert np.abs(near - exact).max() > 0.0
     history = log.histories.items[:4]
-    score = model.scores(newcomers(histories_of([list(history)])))[0]
+    asker = newcomers(histories_of([list(history)]))
+    score = model.scores(asker)[0]
     for item in (0, 17, 39):
-        assert model.scorer.contributions(history, item).sum() == pytest.approx(score[item], abs=1e-6)
+        assert model.scorer.contributions(asker, item).sum() == pytest.approx(score[item], abs=1e-6)
 
 
 def test_ease_of_a_lonely_item_is_its_own_regression(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,6 +251,31 @@ def test_update_is_the_fit_on_everything() -> None:
     assert new_events(old, new).sum() == len(new) - len(old)
 
 
+def test_sums_over_the_limit_are_not_kept_and_the_update_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = chains(True, viewers=80)
+    old, new = log_of([row[:9] for row in lists]), log_of(lists)
+    recommender = make_recommender("transitions")
+    kept = recommender.fit(old)
+    assert "update" not in update(kept, new).facts
+    monkeypatch.setattr(transitions, "_SUMS_BYTES", 100)
+    model = recommender.fit(old)
+    assert not model.parts["transitions"].sums
+    again = update(model, new)
+    assert again.facts["update"] == (
+        "fitted anew: its sums were not kept: over 512 MiB, so an update fits anew"
+    )
+    askers = newcomers(new.histories)
+    np.testing.assert_allclose(again.scores(askers), update(kept, new).scores(askers), atol=1e-4)
+
+
+def test_kept_sums_are_small() -> None:
+    log = log_of(chains(False))
+    sums = make_recommender("transitions").fit(log).parts["transitions"].sums
+    cells = log.n_items**2
+    # Two bytes of place and three values a cell at most, for each of two rates.
+    assert sum(array.nbytes for array in sums.values()) < 2 * cells * 14 + 5000
+
+
 def test_update_starts_again_where_the_past_changed() -> None:
     old = log_of([["a", "b", "c"], ["b", "c"]])
     changed = log_of([["a", "c", "b", "a"], ["b", "c"]])
@@ -257,6 +283,7 @@ def test_update_starts_again_where_the_past_changed() -> None:
     assert new_events(old, log_of([["a", "b", "c"]])) is None
     again = update(make_recommender("transitions").fit(old), changed)
     wanted = make_recommender("transitions").fit(changed)
+    assert again.facts["update"] == "fitted anew: the past of the log has changed"
     np.testing.assert_array_equal(
         again.scores(newcomers(changed.histories)), wanted.scores(newcomers(changed.histories))
     )

@@ -137,14 +137,23 @@ def targets_by_item(sums: Sums) -> Any:
 
 
 def to_arrays(sums: Sums) -> dict[str, NDArray[Any]]:
-    """Named arrays, as a part keeps them."""
+    """Named arrays, as a part keeps them.
+
+    The sums of one rate stand in nearly the same cells, so their places are kept once, with a row of values
+    for each; column codes take two bytes where they fit.
+    """
     arrays: dict[str, NDArray[Any]] = {"same": sums.same}
+    n = sums.same.shape[2]
     for a, row in enumerate(sums.pairs):
-        named = {f"pairs.{a}.{b}": matrix for b, matrix in enumerate(row)} | {f"targets.{a}": sums.targets[a]}
-        for name, matrix in named.items():
-            arrays[f"{name}.indptr"] = matrix.indptr.astype(np.int64)
-            arrays[f"{name}.indices"] = matrix.indices.astype(np.int32)
-            arrays[f"{name}.data"] = matrix.data
+        keys = [_keys(matrix, n) for matrix in (*row, sums.targets[a])]
+        every = np.unique(np.concatenate(keys))
+        values = np.zeros((len(keys), len(every)), np.float32)
+        for into, some, matrix in zip(values, keys, (*row, sums.targets[a]), strict=True):
+            into[np.searchsorted(every, some)] = matrix.data
+        width = np.uint16 if n <= np.iinfo(np.uint16).max else np.int32
+        arrays[f"{a}.indptr"] = np.searchsorted(every, np.arange(n + 1, dtype=np.int64) * n)
+        arrays[f"{a}.indices"] = (every % max(n, 1)).astype(width)
+        arrays[f"{a}.values"] = values
     return arrays
 
 
@@ -152,18 +161,29 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Sums:
     """The sums that `to_arrays` named."""
     same = np.asarray(arrays["same"], np.float32)
     rates, _, n = same.shape
+    found = [[_matrix(arrays, a, row, n) for row in range(rates + 1)] for a in range(rates)]
     return Sums(
-        pairs=tuple(tuple(_matrix(arrays, f"pairs.{a}.{b}", n) for b in range(rates)) for a in range(rates)),
-        same=same,
-        targets=tuple(_matrix(arrays, f"targets.{a}", n) for a in range(rates)),
+        pairs=tuple(tuple(row[:rates]) for row in found), same=same, targets=tuple(row[-1] for row in found)
     )
 
 
-def _matrix(arrays: Mapping[str, NDArray[Any]], name: str, n: int) -> Any:
+def _keys(matrix: Any, n: int) -> Int64:
+    """Row * n + column of each stored cell: int64, ascending."""
+    matrix.sum_duplicates()
+    rows = np.repeat(np.arange(n, dtype=np.int64), np.diff(matrix.indptr))
+    keys: Int64 = rows * n + matrix.indices
+    return keys
+
+
+def _matrix(arrays: Mapping[str, NDArray[Any]], rate: int, row: int, n: int) -> Any:
+    """One kept sum as scipy CSR without empty cells."""
     import scipy.sparse
 
-    fields = tuple(arrays[f"{name}.{field}"] for field in ("data", "indices", "indptr"))
-    return scipy.sparse.csr_matrix(fields, shape=(n, n))
+    values = arrays[f"{rate}.values"][row]
+    there = values != 0.0
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(there)])
+    indices = arrays[f"{rate}.indices"][there].astype(np.int32)
+    return scipy.sparse.csr_matrix((values[there], indices, ends[arrays[f"{rate}.indptr"]]), shape=(n, n))
 
 
 def _renamed(matrix: Any, codes: NDArray[np.int64], n: int) -> Any:

@@ -46,9 +46,9 @@ def joint_cost(shape: Shape, least: float) -> Needs:
     sums, cells = _sums_cost(shape)
     inverse = 2.0 / 3.0 * joint**3 + 25.0 * cells * joint
     flops = joint**3 / 3.0 + min(inverse, 2.0 * float(joint) ** 2 * n)
-    memory = 4.0 * joint * (joint + n) + 24.0 * cells
+    memory = 1.15 * (4.0 * joint * (joint + n + 2048) + 20.0 * cells)
     return Needs(
-        memory_bytes=int(sums.memory_bytes + memory), cpu_s=float(sums.cpu_s + flops / _FLOPS + 1e-7 * cells)
+        memory_bytes=int(sums.memory_bytes + memory), cpu_s=float(sums.cpu_s + flops / _FLOPS + 5e-8 * cells)
     )
 
 
@@ -56,7 +56,8 @@ def local_cost(shape: Shape, features: int) -> Needs:
     """The local way: one small system for each item, picked from the rows of its features."""
     sums, cells = _sums_cost(shape)
     rates, n = len(shape.pairs), len(shape.events)
-    lengths = np.concatenate([row_lengths(shape.events, pairs) for pairs in shape.pairs]) * rates
+    # Rows of the Gram matrix hold both orders of a pair.
+    lengths = np.concatenate([row_lengths(shape.events, 2.0 * pairs) for pairs in shape.pairs]) * rates
     total = max(lengths.sum(), 1.0)
     chosen = np.minimum(lengths[:n], features)
     # The features of an item are met as often as they have pairs: long rows are picked from most.
@@ -69,22 +70,20 @@ def local_cost(shape: Shape, features: int) -> Needs:
 
 
 def row_lengths(events: Int64, pairs: float) -> Float64:
-    """How many items each item is expected to meet: float64, shape (items,)."""
+    """How many items each item is expected to meet, were pairs random: float64, shape (items,)."""
     shares = events / max(1, int(events.sum()))
     ordered = np.sort(shares)
     groups = [group for group in np.array_split(ordered, _BUCKETS) if len(group)]
     means = np.array([group.mean() for group in groups])
     sizes = np.array([len(group) for group in groups])
-    meets = ((1.0 - np.exp(-2.0 * pairs * np.outer(means, means))) * sizes).sum(axis=1)
+    meets = ((1.0 - np.exp(-pairs * np.outer(means, means))) * sizes).sum(axis=1)
     return np.interp(shares, means, meets) if len(means) else np.zeros(0)
 
 
 def _sums_cost(shape: Shape) -> tuple[Needs, float]:
     """Making the sums, and how many cells all of their targets have."""
     cells = [float(row_lengths(shape.events, pairs).sum()) for pairs in shape.pairs]
-    # Half of the meetings stand in a row of newer items, twice where both orders occur.
     stored = [min(pairs, found) for pairs, found in zip(shape.pairs, cells, strict=True)]
-    memory = 8.0 * sum(stored) * shape.results + 8.0 * max(stored) * shape.results
-    memory += 24 * float(shape.events.sum())
-    cpu_s = shape.results * (1.5e-8 * sum(shape.pairs) + 1.8e-7 * sum(stored))
+    memory = 9.0 * sum(stored) * shape.results + 24 * float(shape.events.sum())
+    cpu_s = shape.results * (2e-8 * sum(shape.pairs) + 7e-8 * sum(stored))
     return Needs(memory_bytes=int(memory + _FIXED), cpu_s=cpu_s), sum(stored)

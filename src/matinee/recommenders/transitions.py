@@ -28,7 +28,7 @@ from matinee.core.memory import fits, require
 from matinee.core.promise import Log, Needs, Part
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
-from matinee.core.types import Float32
+from matinee.core.types import Float32, Float64
 from matinee.recommenders.cooccurrence import pairs_within
 from matinee.recommenders.decayed_gram import (
     Sums,
@@ -45,6 +45,8 @@ from matinee.recommenders.ridge import factor, joint_features, solve, solve_alon
 # Features whose Gram diagonal is a smaller share of the ridge are solved alone. NDCG@10 on validation:
 # ml-latest-small .1070 (at .1: .1064), ML-1M .1793 (all together: .1792).
 _RARE = 0.2
+# Larger sums are not kept with a model: a fit from scratch is then the way to take in new events.
+_SUMS_BYTES = 2**29
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +122,11 @@ class Transitions:
         else:
             tensors, times = _solved(sums, config.ridge, damp.astype(np.float32))
             settings |= {"ridge_used": config.ridge * times}
-        return Part(kind="linear", settings=settings, tensors=tensors, sums=to_arrays(sums))
+        kept = to_arrays(sums)
+        if sum(array.nbytes for array in kept.values()) > _SUMS_BYTES:
+            settings |= {"sums": "not kept: over 512 MiB, so an update fits anew"}
+            kept = {}
+        return Part(kind="linear", settings=settings, tensors=tensors, sums=kept)
 
     def _features(self, log: Log) -> int:
         """Features per item of the local way, 0 for the dense way."""
@@ -146,16 +152,25 @@ def _local_needs(config: TransitionsConfig, log: Log, features: int) -> Needs:
 
 
 def _shape(config: TransitionsConfig, log: Log) -> Shape:
-    """The size of the sums, and about what each feature will weigh: an event fades over a mean history."""
+    """The size of the sums, and what each feature will weigh, were items spread evenly over histories.
+
+    An event with k events after it weighs (1 - decay ** 2k) / (1 - decay ** 2).
+    """
     histories = log.histories
     pairs = [pairs_within(histories.lengths, window) for window in windows_of(config)]
-    length = max(1.0, len(histories.items) / max(1, int((histories.lengths > 0).sum())))
     weights = np.ones(1) if histories.weights is None else histories.weights.astype(np.float64)
     counts = np.bincount(histories.items, np.broadcast_to(weights**2, histories.items.shape), log.n_items)
-    steps = [(1.0 - decay ** (2.0 * length)) / (1.0 - decay**2) for decay in config.decays]
+    lengths = histories.lengths.astype(np.float64)
+    steps = [_mean_step(lengths, decay**2) for decay in config.decays]
     diagonal = np.concatenate([counts * (step * weights.mean()) for step in steps])
     events = np.bincount(histories.items, minlength=log.n_items)
     return Shape(events=events, pairs=tuple(pairs), results=len(pairs) + 1, diagonal=diagonal)
+
+
+def _mean_step(lengths: Float64, rate: float) -> float:
+    """Mean of (1 - rate ** k) / (1 - rate) over all events, k the events of its history after each."""
+    faded = lengths - (1.0 - rate**lengths) / (1.0 - rate)
+    return float(faded.sum() / max(1.0, lengths.sum()) / (1.0 - rate))
 
 
 def _solved(sums: Sums, ridge: float, damp: Float32) -> tuple[dict[str, NDArray[Any]], float]:

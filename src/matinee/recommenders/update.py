@@ -8,12 +8,14 @@ who is who.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from matinee.answers.model import Model, model_of
 from matinee.core.errors import InputError
+from matinee.core.promise import Part
 from matinee.core.settings import make_config
 from matinee.core.types import Bool
 from matinee.recommenders.cooccurrence import positions
@@ -25,7 +27,7 @@ def update(model: Model, log: Any) -> Model:
     """The model as if it had been fitted on `log`, from its kept sums.
 
     Where `log` is not the old log with events added at the ends of histories, or the sums were not kept, it
-    is fitted from scratch.
+    is fitted from scratch, and `facts["update"]` of the result says why.
 
     Args:
         model: of `transitions`; its `log` is the one that it was fitted on.
@@ -40,10 +42,18 @@ def update(model: Model, log: Any) -> Model:
     part = model.parts[model.name]
     fresh = new_events(model.log, log) if part.sums and log.ordered else None
     if fresh is None:
-        return recommender.fit(log)
+        return replace(recommender.fit(log), facts={"update": _why_anew(part, log)})
     config = make_config(TransitionsConfig, model.config, model.name)
     sums = updated_sums(from_arrays(part.sums), config, model.log, log, fresh)
     return model_of(model.name, model.config, recommender.part(sums, log), log)
+
+
+def _why_anew(part: Part, log: Any) -> str:
+    if not log.ordered:
+        return "fitted anew: the log has no order"
+    if not part.sums:
+        return f"fitted anew: its sums were {part.settings.get('sums', 'not kept')}"
+    return "fitted anew: the past of the log has changed"
 
 
 def updated_sums(sums: Sums, config: TransitionsConfig, old: Any, log: Any, fresh: Bool) -> Sums:
