@@ -1,4 +1,5 @@
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -52,11 +53,30 @@ def test_a_newcomer_has_no_friends() -> None:
 
 def test_a_contribution_is_what_leaving_the_event_out_loses() -> None:
     scorer = fitted(floor=0.1).scorer
-    found = scorer.contributions(np.array([0, 1], np.int32), 2, viewer=0)  # type: ignore[call-arg]
+    found = scorer.contributions(asking(0), 2)
     lists = [[0, 1], [1], [0]]
     scores = scorer.score(Askers(histories=histories_of(lists), viewers=np.zeros(3, np.int64)))[:, 2]
     np.testing.assert_allclose(found, scores[0] - scores[1:], rtol=1e-4)
     assert found[1] > 0  # only the friend who has item 2 shares item 1
+
+
+def test_a_long_history_is_laid_beside_its_friends_in_little_memory() -> None:
+    rows = [list(range(6000)), [*range(3000), 6000], list(range(2000, 4000))]
+    log = log_of(rows, friends=ragged([[1, 2], [], []]))
+    scorer = make_recommender("friends").fit(log).scorer
+    asker = Askers(histories=log.histories.take(np.array([0])), viewers=np.array([0]))
+    tracemalloc.start()
+    found = scorer.contributions(asker, 6000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6
+    assert (found[:2000] > 0).all()
+    assert (found[3000:4000] < 0).all()
+
+
+def test_a_newcomers_history_brings_no_friend_closer() -> None:
+    found = fitted().scorer.contributions(newcomers(histories_of([[0, 1]])), 2)
+    np.testing.assert_array_equal(found, [0, 0])
 
 
 def test_reasons_count_friends() -> None:

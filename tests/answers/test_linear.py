@@ -1,5 +1,7 @@
 """Linear scores against the sum that their file's docstring states."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -91,9 +93,11 @@ def test_contributions_sum_to_the_score(storage: str) -> None:
     scorer, _ = scorer_of(storage)
     for row in LISTS:
         codes = np.array(row, dtype=np.int32)
-        scores = scorer.score(newcomers(histories_of([row])))[0]
+        weights = np.linspace(0.5, 2.0, len(row), dtype=np.float32)
+        asker = newcomers(replace(histories_of([row]), weights=weights))
+        scores = scorer.score(asker)[0]
         for item in range(N):
-            parts = scorer.contributions(codes, item)
+            parts = scorer.contributions(asker, item)
             assert parts.shape == codes.shape
             assert parts[(codes < 0) | (codes >= N)].sum() == 0
             assert parts.sum() == pytest.approx(scores[item], abs=1e-5)

@@ -4,3 +4,4 @@ from matinee.testing.recommenders import RecommenderTests
 class TestFriends(RecommenderTests):
     name = "friends"
     additive = False
+    strangers = False

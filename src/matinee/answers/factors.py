@@ -14,7 +14,7 @@ import numpy as np
 from matinee.answers.context import Context
 from matinee.answers.taste import Sparse, blocks, event_weights, strongest_events, taste_matrix
 from matinee.core.promise import Part
-from matinee.core.types import Askers, Bool, Float32, Float64, Histories, Int32, Int64
+from matinee.core.types import Askers, Bool, Float32, Float64, Int32, Int64
 
 # Gathered factors of a block of rows: at most this many floats.
 _FLOATS = 4_000_000
@@ -45,15 +45,15 @@ class FactorsScorer:
         rows = askers.histories.rows()[self._known[askers.histories.items]]
         return np.bincount(rows, minlength=len(askers)) > 0
 
-    def contributions(self, history: Int32, item: int) -> Float32:
+    def contributions(self, asker: Askers, item: int) -> Float32:
         """What each event adds to the score: c_j y_j' A^-1 y_i (Hu et al. section 5).
 
         Returns:
-            float32, shape (len(history),), adding up to the score; of several events of one item the
-            strongest has all.
+            float32, shape (events,), adding up to the score; of several events of one item the strongest
+            has all.
         """
-        parts = np.zeros(len(history), dtype=np.float32)
-        one = Histories(items=np.asarray(history, np.int32), offsets=np.array([0, len(history)], np.int64))
+        one = asker.histories
+        parts = np.zeros(len(one.items), dtype=np.float32)
         weights = event_weights(one, self._decay)
         events = strongest_events(one, weights)
         if not len(events):

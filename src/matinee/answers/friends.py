@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from matinee.answers.context import Context
-from matinee.answers.taste import Sparse, blocks, empty_matrix, item_likeness, row_norms, scaled, taste_matrix
+from matinee.answers.taste import Sparse, blocks, empty_matrix, item_likeness, scaled, taste_matrix
 from matinee.core.promise import Part
 from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64, Ragged
 
@@ -63,32 +64,46 @@ class FriendsScorer:
         n = int(self._had[links.indices, item].astype(bool).sum())
         return [f"{n} friends of yours have it" if n > 1 else "a friend of yours has it"] if n else []
 
-    def contributions(self, history: Int32, item: int, viewer: int = -1) -> Float32:
+    def contributions(self, asker: Askers, item: int) -> Float32:
         """How much of an item's score is lost when an event is left out of the history.
 
         The history tells friends apart, it does not score by itself, so the score is no sum over events.
 
-        Args:
-            history: int32, shape (n,): oldest first.
-            item: the item's code.
-            viewer: the asker's viewer code; a newcomer (-1) has no friends, so nothing contributes.
-
         Returns:
-            float32, shape (n,): positive where the event brought friends closer who have the item.
+            float32, shape (events,): positive where the event brought friends closer who have the item; zero
+            for an item that the history has several times, since the others still stand for it.
         """
-        n = len(history)
-        keep = ~np.eye(n + 1, n, dtype=np.bool_)
-        items = np.tile(np.asarray(history, dtype=np.int32), (n + 1, 1))[keep]
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep.sum(axis=1), dtype=np.int64)])
-        asked = Askers(
-            histories=Histories(items=items, offsets=offsets), viewers=np.full(n + 1, viewer, dtype=np.int64)
-        )
-        has_item = self._had[:, item].toarray().ravel()
-        backoff = self._backoff * self._shares[item]
-        scores = np.concatenate(
-            [(weights @ has_item + backoff) / self._total(weights) for _, weights in self._weights(asked)]
-        )
-        return np.asarray(scores[-1] - scores[:-1], dtype=np.float32)
+        parts = np.zeros(len(asker.histories.items), dtype=np.float32)
+        links = self._links(asker.viewers)
+        if not links.nnz or not len(parts):
+            return parts
+        codes, places, times = np.unique(asker.histories.items, return_inverse=True, return_counts=True)
+        once = times == 1
+        had = self._had[links.indices][:, codes]
+        shared = np.asarray(had.sum(axis=1), dtype=np.float32).ravel()
+        with_item = self._had[links.indices, item].toarray().ravel()
+        whole = self._asked(links, shared[:, None], len(codes), with_item, item)
+        lost = np.zeros(len(codes), dtype=np.float32)
+        for block in blocks(np.full(int(once.sum()), links.nnz), _ENTRIES):
+            out = np.flatnonzero(once)[block]
+            left = shared[:, None] - had[:, out].toarray()
+            lost[out] = whole - self._asked(links, left, len(codes) - 1, with_item, item)
+        return lost[places]
+
+    def _asked(self, links: Sparse, shared: Float32, length: int, with_item: Float32, item: int) -> Float32:
+        """One asker's score of an item for each of some histories of `length` items.
+
+        `shared` counts what each friend has in common with each history: float32, shape (friends, histories);
+        `with_item` tells which of them have the item: float32, shape (friends,).
+        """
+        weights = self._weight(links.data[:, None], shared, length, self._lengths[links.indices][:, None])
+        n = weights.shape[1]
+        offsets = np.arange(n + 1) * len(weights)
+        friends = np.tile(np.arange(len(weights)), n)
+        rows = csr_matrix((weights.T.ravel(), friends, offsets), shape=(n, len(weights)))
+        chosen = _best_of(rows) if self._best_only else rows
+        backoff = np.float32(self._backoff * self._shares[item])
+        return np.asarray((chosen @ with_item + backoff) / self._total(chosen), dtype=np.float32)
 
     def similar(self, items: Int32) -> Float32:
         """Likeness of items: the cosine between who has them."""
@@ -120,7 +135,8 @@ class FriendsScorer:
     def _weights(self, askers: Askers) -> Iterator[tuple[slice, Sparse]]:
         """What each friend counts for each asker: blocks of sparse float32 rows, shape (askers, viewers)."""
         links = self._links(askers.viewers)
-        costs = np.diff(links.indptr) * (askers.histories.lengths + 1)
+        # Laid side by side: an asker's history once for each friend, and each friend's.
+        costs = np.diff(links.indptr) * (askers.histories.lengths + 1) + links.astype(bool) @ self._lengths
         for block in blocks(costs, _ENTRIES):
             rows = np.arange(block.start, block.stop)
             weights = self._weigh(askers.histories.take(rows), links[rows])
@@ -133,11 +149,16 @@ class FriendsScorer:
         query.data[:] = 1.0
         had = self._had[links.indices]
         shared = np.asarray(query[rows].multiply(had).sum(axis=1), dtype=np.float32).ravel()
-        lengths = row_norms(query)[rows] * np.sqrt(self._lengths[links.indices]).astype(np.float32)
-        taste = shared / np.maximum(lengths, 1e-12) * shared / np.maximum(shared + self._shrink, 1e-12)
-        data = (links.data * (self._floor + taste) ** self._power).astype(np.float32)
-        data[self._lengths[links.indices] == 0] = 0.0
+        data = self._weight(links.data, shared, np.diff(query.indptr)[rows], self._lengths[links.indices])
         return csr_matrix((data, links.indices, links.indptr), shape=links.shape)
+
+    def _weight(self, link: Float32, shared: Float32, own: Any, theirs: Int64) -> Float32:
+        """What a friend counts who has `theirs` items, `shared` of them among the asker's `own`."""
+        lengths = np.sqrt(own).astype(np.float32) * np.sqrt(theirs).astype(np.float32)
+        taste = shared / np.maximum(lengths, 1e-12) * shared / np.maximum(shared + self._shrink, 1e-12)
+        return np.asarray(
+            np.where(theirs == 0, 0.0, link * (self._floor + taste) ** self._power), dtype=np.float32
+        )
 
     def _total(self, weights: Sparse) -> Float32:
         """The weight of an asker's friends and of everybody: float32, shape (askers,), above 0."""

@@ -67,10 +67,10 @@ class LinearScorer:
         np.cumsum(there & self._seen[np.where(there, histories.items, 0)], out=seen[1:])
         return np.asarray(np.diff(seen[histories.offsets]) > 0)
 
-    def contributions(self, history: Int32, item: int) -> Float32:
-        """What each event adds to one item's score: float32, shape (len(history),); sums to score - bias."""
-        codes = np.asarray(history, dtype=np.int32)
-        events = Histories(items=codes, offsets=np.array([0, len(codes)], np.int64))
+    def contributions(self, asker: Askers, item: int) -> Float32:
+        """What each event adds to one item's score: float32, shape (events,); sums to score - bias."""
+        events = asker.histories
+        codes = events.items
         there = known(events, self._n)
         table = recency(events.keep(there), self._decays, self._windows)
         rows = codes[there][:, None].astype(np.int64) + np.arange(len(self._decays)) * self._n

@@ -70,21 +70,17 @@ class NeighboursScorer:
         total = np.asarray(others.sum(axis=1)).ravel() - np.asarray(mine.sum(axis=1)).ravel()
         return np.asarray(total > 0.5)
 
-    def contributions(self, history: Int32, item: int, viewer: int = -1) -> Float32:
+    def contributions(self, asker: Askers, item: int) -> Float32:
         """What each event adds to an item's votes: the share of each neighbour's vote that it brought about.
 
-        Args:
-            history: int32, shape (n,): oldest first.
-            item: the item's code.
-            viewer: the asker's viewer code, who is then no neighbour of their own; -1 for a newcomer.
-
         Returns:
-            float32, shape (n,), adding up to the score; of several events of one item the strongest has all.
+            float32, shape (events,), adding up to the score; of several events of one item the strongest
+            has all.
         """
-        parts = np.zeros(len(history), dtype=np.float32)
-        one = Histories(items=np.asarray(history, np.int32), offsets=np.array([0, len(history)], np.int64))
+        one = asker.histories
+        parts = np.zeros(len(one.items), dtype=np.float32)
         query = self._query(one)
-        votes = self._votes(query, np.array([viewer], dtype=np.int64))
+        votes = self._votes(query, asker.viewers)
         with_item = self._had[votes.indices, item].toarray().ravel() * self._vote_weights[item]
         paid = votes.data * with_item
         voters = votes.indices[paid != 0]

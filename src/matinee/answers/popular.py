@@ -28,9 +28,9 @@ class PopularScorer:
         """Whether anything is known of an asker: where nothing is, nobody could say anything personal."""
         return np.asarray(askers.histories.lengths > 0, dtype=np.bool_)
 
-    def contributions(self, history: Int32, item: int) -> Float32:  # noqa: ARG002 (no event changes a score)
+    def contributions(self, asker: Askers, item: int) -> Float32:  # noqa: ARG002 (no event changes a score)
         """Zeros: no event changes a score."""
-        return np.zeros(len(history), dtype=np.float32)
+        return np.zeros(len(asker.histories.items), dtype=np.float32)
 
     def similar(self, items: Int32) -> Float32:
         """The popular items for each: popularity knows no likeness."""

@@ -72,7 +72,7 @@ def reasons(
     history = asker.histories.items
     if not len(history):
         return []
-    named = strongest(history, scorer.contributions(history, item))
+    named = strongest(history, scorer.contributions(asker, item))
     if not named:
         return []
     last = {int(code): place for place, code in enumerate(history)}

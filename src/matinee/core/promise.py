@@ -70,11 +70,11 @@ class Scorer(Protocol):
     def personal(self, askers: Askers) -> NDArray[np.bool_]:
         """Whether anything personal can be said to each asker: bool, shape (askers,)."""
 
-    def contributions(self, history: Int32, item: int) -> Float32:
-        """What each event of one history adds to one item's score: float32, shape (len(history),).
+    def contributions(self, asker: Askers, item: int) -> Float32:
+        """What each event of one asker's history adds to one item's score: float32, shape (events,).
 
-        By the model's own arithmetic; where the score is no sum over events, the loss of score when the
-        event is left out.
+        By the model's own arithmetic, for whoever asks and by what each event weighs; where the score is no
+        sum over events, the loss of score when the event is left out.
         """
 
     def similar(self, items: Int32) -> Float32:

@@ -13,6 +13,7 @@ A recommender of one's own overrides `make`. The suite needs pytest.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -30,7 +31,7 @@ from matinee.core.types import Askers, Float32, Histories, histories_of, newcome
 from matinee.data.log import InteractionLog
 from matinee.recommenders import make_recommender
 from matinee.testing.foresight import foresight
-from matinee.testing.tastes import friendly_log, patternless_log, predictable_log
+from matinee.testing.tastes import friendly_log, patternless_log, predictable_log, weighted_log
 
 
 class RecommenderTests:
@@ -43,6 +44,7 @@ class RecommenderTests:
         likeness: whether it finds an item most like itself.
         additive: whether the events' contributions add up to the score (beyond that of an empty history);
             else each must be the loss of score when the event is left out.
+        strangers: whether it says anything personal to newcomers; friends are of viewers of the log alone.
         margin: how much more often than popularity it must foretell the last event of predictable viewers,
             as a share of viewers; None where it need not.
         allowance: how many standard errors of the paired difference it may seem to beat popularity by on
@@ -54,6 +56,7 @@ class RecommenderTests:
     personal: ClassVar[bool] = True
     likeness: ClassVar[bool] = True
     additive: ClassVar[bool] = True
+    strangers: ClassVar[bool] = True
     margin: ClassVar[float | None] = 0.3
     allowance: ClassVar[float] = 3.0
 
@@ -79,6 +82,12 @@ class RecommenderTests:
     def model(cls, log: InteractionLog) -> Model:
         """The recommender fitted on the predictable log."""
         return cls.fitted(log)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def weighted_model(cls) -> Model:
+        """The recommender fitted on a log whose events differ in weight."""
+        return cls.fitted(weighted_log())
 
     # The promise
 
@@ -205,21 +214,26 @@ class RecommenderTests:
 
     # Reasons and likeness
 
-    def test_contributions_are_the_models_own_arithmetic(self, log: InteractionLog, model: Model) -> None:
-        for viewer, item in ((0, 3), (1, 40), (2, 71)):
-            history = log.histories.row(viewer)
-            contributions = model.scorer.contributions(history, item)
-            assert contributions.shape == (len(history),)
-            lists = [history.tolist(), *(np.delete(history, e).tolist() for e in range(len(history))), []]
-            scores = model.scorer.score(newcomers(histories_of(lists)))[:, item].astype(np.float64)
+    @pytest.mark.parametrize("known", [True, False])
+    def test_contributions_are_the_models_own_arithmetic(self, weighted_model: Model, known: bool) -> None:
+        histories, said = weighted_model.log.histories, 0.0
+        for viewer, item in itertools.product((0, 1, 2, 3), (3, 40, 71, int(histories.row(4)[-1]))):
+            who = np.array([viewer if known else -1])
+            asker = Askers(histories=histories.take(np.array([viewer])), viewers=who)
+            contributions = weighted_model.scorer.contributions(asker, item)
+            assert contributions.shape == (len(asker.histories.items),)
+            scores = weighted_model.scorer.score(_less_each(asker))[:, item].astype(np.float64)
             size = 1e-6 + 1e-4 * float(np.abs(scores).max())
             if self.additive:
                 assert abs(contributions.sum() - (scores[0] - scores[-1])) <= size
             else:
                 np.testing.assert_allclose(contributions, scores[0] - scores[1:-1], atol=size)
+            said += float(np.abs(contributions).sum())
+        assert (said > 0) == (self.personal and (known or self.strangers)), said
 
     def test_contributions_to_no_history(self, model: Model) -> None:
-        assert model.scorer.contributions(np.zeros(0, np.int32), 1).shape == (0,)
+        nobody = newcomers(histories_of([[]]))
+        assert model.scorer.contributions(nobody, 1).shape == (0,)
 
     def test_similar_items(self, log: InteractionLog, model: Model) -> None:
         items = np.array([3, 40, 70], dtype=np.int32)
@@ -252,6 +266,16 @@ class RecommenderTests:
 def _fit_popularity(log: InteractionLog) -> Model:
     model: Model = make_recommender("popularity").fit(log)
     return model
+
+
+def _less_each(asker: Askers) -> Askers:
+    """One asker with the whole history, then with each event left out, then with none."""
+    n = len(asker.histories.items)
+    kept = np.ones((n + 2, n), dtype=np.bool_)
+    kept[np.arange(1, n + 1), np.arange(n)] = False
+    kept[-1] = False
+    copies = asker.take(np.zeros(n + 2, dtype=np.int64))
+    return dataclasses.replace(copies, histories=copies.histories.keep(kept.ravel()))
 
 
 def _everybody(log: InteractionLog) -> Askers:

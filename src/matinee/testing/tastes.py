@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -50,6 +51,18 @@ def predictable_log(n_viewers: int = 400, *, seed: int = 0, order: str = "time")
     lists = [_walk(int(taste), random) for taste in tastes]
     friends = _links(tastes, random.random((n_viewers, _FRIENDS)) < 0.9, random)
     return friendly_log(lists, _TASTES * _ITEMS_A_TASTE + 3, friends, order)
+
+
+def weighted_log(n_viewers: int = 200, *, seed: int = 0) -> InteractionLog:
+    """A predictable log whose events weigh 1/4, 1 or 3, and whose every other viewer ends as they began."""
+    random = generator(seed, "weighted")
+    log = predictable_log(n_viewers, seed=seed)
+    rows = [log.histories.row(viewer).tolist() for viewer in range(n_viewers)]
+    rows = [row + row[: viewer % 2] for viewer, row in enumerate(rows)]
+    friends = [] if log.friends is None else [log.friends.row(v).tolist() for v in range(n_viewers)]
+    made = friendly_log(rows, log.n_items, friends)
+    weights = random.choice(np.array([0.25, 1.0, 3.0], np.float32), len(made))
+    return replace(made, histories=replace(made.histories, weights=weights))
 
 
 def patternless_log(n_viewers: int = 400, *, seed: int = 0, order: str = "time") -> InteractionLog:
