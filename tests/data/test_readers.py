@@ -66,6 +66,42 @@ def test_malformed_rows_are_left_out_and_counted_when_asked(tmp_path, row, colum
     assert "row 3" in log.notes[0]
 
 
+OPEN_QUOTES = {
+    "the viewer": '"b,y,978300760,4,fine\n',
+    "the item": 'b,"y,978300760,4,fine\n',
+    "the rating": 'b,y,978300760,"4,fine\n',
+    "the last column": 'b,y,978300760,4,"fine\n',
+}
+
+
+@pytest.mark.parametrize("torn", OPEN_QUOTES.values(), ids=OPEN_QUOTES)
+@pytest.mark.parametrize("after", [0, 5, 790, 20_000])
+def test_an_open_quote_costs_its_own_row_only(tmp_path, torn, after):
+    head = "user,item,timestamp,rating,review\n" + "".join(f"a,i{n},978300760,5,ok\n" for n in range(9))
+    rows = "".join(f"c,j{n},978300760,5,ok\n" for n in range(after))
+    path = written(tmp_path, head + torn + rows)
+    with pytest.raises(DataError, match="row 11: a double quote opens a field"):
+        read_log(path, cache=False)
+    log = read_log(path, LogOptions(skip_bad=True), cache=False)
+    assert log.report is not None
+    assert (log.report.rows, log.report.bad_rows) == (9 + after, 1)
+    assert len(log) == 9 + after
+
+
+def test_lines_in_the_last_field_of_the_last_row_are_no_open_quote(tmp_path):
+    path = written(tmp_path, 'user,item,review\na,x,"two\nlines"\nb,y,"two\nmore"')
+    assert len(read_log(path)) == 2
+
+
+def test_two_open_quotes_cost_two_rows(tmp_path):
+    rows = 'a,x,978300760,5\nb,"y,978300760,5\nc,z,978300760,5\nd,"y,978300760,5\ne,z,978300760,5\n'
+    log = read_log(written(tmp_path, HEAD + rows), LogOptions(skip_bad=True))
+    assert log.viewers.ids(range(log.n_viewers)) == ["a", "c", "e"]
+    assert log.report is not None
+    examples = log.report.files[0].bad_examples
+    assert [one.partition(":")[0] for one in examples] == ["row 3", "row 5"]
+
+
 def test_rows_are_counted_as_an_editor_shows_them(tmp_path):
     path = written(tmp_path, 'user,item,timestamp,review\na,x,978300760,"two\nlines"\nb,y,never,"no"\n')
     with pytest.raises(DataError, match="row 4"):

@@ -56,6 +56,14 @@ def test_quotes_between_tabs_hold_only_where_all_do(tmp_path: Path) -> None:
     assert loose.strings("title").to_pylist() == ['"Weird Al" Yankovic', '"Heroes', '"all"']
 
 
+@pytest.mark.parametrize("torn", ['"7,x\n', '7,"x\n'], ids=["first column", "last column"])
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_an_open_quote_is_refused_with_what_it_swallows(tmp_path: Path, torn: str, skip_bad: bool) -> None:
+    rows = "".join(f"{n},b\n" for n in range(790))
+    with pytest.raises(DataError, match=r"row 3: a double quote opens .* swallows 79\d more lines"):
+        read(tmp_path, "id,title\n1,a\n" + torn + rows, skip_bad=skip_bad)
+
+
 def test_columns_without_name_and_content_are_no_columns(tmp_path: Path) -> None:
     table = read(tmp_path, "id,title,,,\n1,a,,x,\n")
     assert table.columns.to_pydict() == {"id": ["1"], "title": ["a"], "column_3": ["x"]}

@@ -6,7 +6,6 @@ rows and names the bad ones.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 
 from matinee.core.types import Int64
 from matinee.data.formats import BLANKS, Layout
+from matinee.data.quotes import OPEN_QUOTE, quoted_rows
 from matinee.data.streams import open_bytes, open_text
 from matinee.data.values import CODED, EMPTY_VALUES
 
@@ -127,6 +127,9 @@ def _csv_batches(layout: Layout) -> Iterator[Batch]:
     # Between the two colons of '::' there is nothing; where there is something, the careful way cuts the
     # rows.
     gaps = [str(place) for place in range(len(layout.names) * step - step + 1) if place % step]
+    # Arrow is silent where a quote opens in the last column and nothing ends it.
+    last = str(len(layout.names) - 1)
+    types |= {last: types.get(last, pa.string())} if layout.multiline else {}
     with open_bytes(layout.file, layout.compression) as stream:
         reader = pa_csv.open_csv(
             stream,
@@ -149,9 +152,24 @@ def _csv_batches(layout: Layout) -> Iterator[Batch]:
                 strings_can_be_null=False,
             ),
         )
+        end = None
         for batch in reader:
-            if batch.num_rows:
-                yield Batch(arrays={role: batch.column(name) for role, name in places.items()})
+            if not batch.num_rows:
+                continue
+            arrays = {role: batch.column(name) for role, name in places.items()}
+            if layout.multiline:
+                end = batch.column(last)[-1].as_py()
+                if any(_holds_line_end(array) for array in arrays.values()):
+                    raise pa.ArrowInvalid(OPEN_QUOTE)
+            yield Batch(arrays=arrays)
+        if isinstance(end, str) and "\n" in end:
+            raise pa.ArrowInvalid(OPEN_QUOTE)
+
+
+def _holds_line_end(array: pa.Array) -> bool:
+    """Whether an id spans lines: two open quotes may have made it, which the careful way tells."""
+    bytes_ = array.buffers()[2] if pa.types.is_string(array.type) else None
+    return bytes_ is not None and b"\n" in bytes_.to_pybytes()
 
 
 def _csv_type(role: str, layout: Layout) -> Any:
@@ -240,16 +258,7 @@ def _cut_rows(text: Iterable[str], layout: Layout) -> Iterator[tuple[int, int, A
             bare = line.rstrip("\r\n")
             yield number, number, bare.split() if layout.delimiter == BLANKS else bare.split(layout.delimiter)
         return
-    reader = csv.reader(text, delimiter=layout.delimiter)
-    while True:
-        start = reader.line_num + 1
-        try:
-            fields: Any = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            fields = f"the row cannot be cut into columns: {error}"
-        yield start, reader.line_num, fields
+    yield from quoted_rows(text, layout.delimiter, len(layout.names))
 
 
 def _json_rows(text: Iterable[str], layout: Layout) -> Iterator[tuple[int, Any]]:

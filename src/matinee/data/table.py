@@ -159,6 +159,8 @@ def _read_text(path: Path, text: str, words: Sequence[Collection[str]], skip_bad
         columns, bad = _parse(text, single, quoted, len(first))
     except pa.ArrowInvalid as error:
         raise DataError(f"the table cannot be read: {error}", file=path) from error
+    if quoted:
+        _refuse_open_quote(path, text, columns, bad)
     if bad and not skip_bad:
         raise DataError(
             f"expected {len(first)} fields, found {bad[0].actual_columns}",
@@ -212,6 +214,30 @@ def _parse(text: str, delimiter: str, quoted: bool, width: int) -> tuple[pa.Tabl
         ),
     )
     return columns, bad
+
+
+def _refuse_open_quote(path: Path, text: str, columns: pa.Table, bad: Sequence[Any]) -> None:
+    """Refuse a table in which a quote that nothing ends made one field of many rows.
+
+    Such a row is short of fields, or, where the quote opens in the last column, ends with the file.
+    """
+    row, swallowed = 0, 0
+    for one in bad:
+        if "\n" in one.text.strip():
+            row, swallowed = one.number, one.text.strip().count("\n")
+            break
+    else:
+        last = columns.column(columns.num_columns - 1)[-1].as_py() if len(columns) else ""
+        if "\n" in last and not text.rstrip().endswith('"'):
+            row, swallowed = len(columns) + len(bad), last.strip().count("\n")
+    if swallowed:
+        raise DataError(
+            f"a double quote opens a field and nothing ends it in its row, which so swallows {swallowed:,} "
+            "more lines",
+            file=path,
+            row=row,
+            remedy="End the quote, or write it twice inside a field in quotes.",
+        )
 
 
 def _is_quoted(text: str, delimiter: str) -> bool:
