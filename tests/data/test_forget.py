@@ -1,5 +1,7 @@
 """A log without some of its viewers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -39,6 +41,14 @@ def test_everything_of_the_forgotten_is_gone(log):
     assert [left.friends.row(v).tolist() for v in range(3)] == [[2], [2], [0]]
     assert left.friends.weights.tolist() == [1, 4, 5]
     assert left.n_items == 3
+
+
+def test_what_is_left_has_a_fingerprint_that_tells_who_was_forgotten(log):
+    same = {forget(log, {"b"}).fingerprint, forget(log, {"b", "nobody"}).fingerprint}
+    others = {log.fingerprint, forget(log, {"c"}).fingerprint, forget(log, {"b", "c"}).fingerprint}
+    assert len(same) == 1
+    assert len(same | others) == 4
+    assert forget(replace(log, fingerprint="changed"), {"b"}).fingerprint not in same
 
 
 def test_nothing_to_forget(log):

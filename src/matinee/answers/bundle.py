@@ -131,12 +131,15 @@ def read_bundle(folder: Path) -> Content:
     try:
         content = _content(folder, manifest)
         golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))["queries"]
+        # As it was written: without the deleted, those who answer from other people answer otherwise.
         check_golden(make_scorer(content.parts[content.name], content.context()), golden, str(folder))
     except BundleError:
         raise
     except (KeyError, ValueError, TypeError, IndexError, AttributeError, InputError) as error:
         words = f"{type(error).__name__}: {error}"
         raise BundleError(f"{folder}: its files do not fit together ({words}); fit it again.") from error
+    if content.deleted and content.people:
+        return replace(content, log=_bury_in(content.log, content.deleted))
     return content
 
 
@@ -239,16 +242,15 @@ def _content(folder: Path, manifest: Mapping[str, Any]) -> Content:
     popularity = read_tensors(folder / "popularity.safetensors")["popularity"]
     if popularity.dtype != np.float32 or popularity.shape != (log.n_items,):
         raise BundleError(f"{folder / 'popularity.safetensors'}: expected float32, one number an item.")
-    deleted = read_tombstones(folder)
     return Content(
         name=manifest["name"],
         config=manifest["config"],
         parts=parts,
-        log=_bury_in(log, deleted) if deleted and people else log,
+        log=log,
         popularity=popularity,
         facts={key: value for key, value in manifest.items() if key not in _OWN},
         people=people,
-        deleted=deleted,
+        deleted=read_tombstones(folder),
         fingerprint=fingerprint(manifest),
     )
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from matinee.data.events import Events
 from matinee.data.options import LogOptions
+from matinee.data.vocabulary import Vocabulary
 
 _BLOCK = 1 << 20
 _IDS = 1 << 16
@@ -32,10 +33,7 @@ def fingerprint_events(events: Events, options: LogOptions) -> str:
     """The fingerprint (hex) of a log that came as a table: of its ids and columns."""
     digest = hashlib.sha256()
     for vocabulary in (events.viewers, events.items):
-        lengths = np.asarray(pc.binary_length(vocabulary.arrow)).astype(np.int64)
-        digest.update(lengths.data)
-        for start in range(0, len(lengths), _IDS):
-            digest.update("".join(vocabulary.arrow.slice(start, _IDS).to_pylist()).encode())
+        _add_ids(digest, vocabulary)
     digest.update("\0".join(events.kinds).encode())
     for name in ("viewer", "item", "time", "position", "kind", "value"):
         column = getattr(events, name)
@@ -44,6 +42,20 @@ def fingerprint_events(events: Events, options: LogOptions) -> str:
             digest.update(np.ascontiguousarray(column).data)
     _add_meaning(digest, options)
     return digest.hexdigest()
+
+
+def fingerprint_ids(vocabulary: Vocabulary) -> str:
+    """SHA-256 (hex) of ids in the order of their codes."""
+    digest = hashlib.sha256()
+    _add_ids(digest, vocabulary)
+    return digest.hexdigest()
+
+
+def _add_ids(digest: Any, vocabulary: Vocabulary) -> None:
+    lengths = np.asarray(pc.binary_length(vocabulary.arrow)).astype(np.int64)
+    digest.update(lengths.data)
+    for start in range(0, len(lengths), _IDS):
+        digest.update("".join(vocabulary.arrow.slice(start, _IDS).to_pylist()).encode())
 
 
 def _add_file(digest: Any, file: Path) -> None:

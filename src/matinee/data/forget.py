@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pyarrow as pa
 
 from matinee.core.types import Int64, Ragged
+from matinee.data.fingerprint import fingerprint_ids
 from matinee.data.log import InteractionLog
 from matinee.data.queries import take_rows
 from matinee.data.vocabulary import Vocabulary
@@ -16,6 +18,9 @@ from matinee.data.vocabulary import Vocabulary
 
 def forget(log: InteractionLog, viewers: Collection[str]) -> InteractionLog:
     """The log as if these viewers had never been in it: ids, events, noes, friends and table rows.
+
+    It has a fingerprint of its own, made of the log's and of those who are left: whoever forgets the same
+    viewers of the same log finds it again.
 
     Args:
         log: any log; its catalogue stays whole.
@@ -31,9 +36,10 @@ def forget(log: InteractionLog, viewers: Collection[str]) -> InteractionLog:
     times = log.negative_times
     if negatives is not None and times is not None:
         times = times[np.isin(_owners(negatives), kept)]
+    left = Vocabulary(log.viewers.arrow.take(rows))
     return replace(
         log,
-        viewers=Vocabulary(log.viewers.arrow.take(rows)),
+        viewers=left,
         histories=log.histories.take(kept),
         negatives=None if negatives is None else take_rows(negatives, kept),
         negative_times=times,
@@ -41,6 +47,7 @@ def forget(log: InteractionLog, viewers: Collection[str]) -> InteractionLog:
         friends=None
         if log.friends is None
         else _recoded(take_rows(log.friends, kept), kept, len(log.viewers)),
+        fingerprint=sha256(f"{log.fingerprint} {fingerprint_ids(left)}".encode()).hexdigest(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from matinee.core.errors import SettingsError, unknown_name
+from matinee.data.fingerprint import fingerprint_ids
 from matinee.data.log import InteractionLog
 from matinee.data.protocols import PROTOCOLS, Division, DivisionOptions
 from matinee.data.queries import Queries
@@ -79,7 +81,29 @@ class Split:
             "targets": self.targets,
             "seed": self.seed,
             "log_sha256": self.log.fingerprint,
+            # What is drawn is drawn by the viewers' codes: another order of them is another split.
+            "viewers_sha256": fingerprint_ids(self.log.viewers),
         }
+
+    def without(self, viewers: Collection[str]) -> Split:
+        """The same split, in which nobody asks for some viewers: those who were deleted after a fit.
+
+        Args:
+            viewers: ids; those that the log lacks are ignored.
+        """
+        gone = self.log.viewers.codes(sorted(viewers))
+        gone = gone[gone >= 0]
+        if not len(gone):
+            return self
+        whole = self.division
+        asked = ~np.isin(whole.test.viewers, gone)
+        validation = whole.validation.take(~np.isin(whole.validation.viewers, gone))
+        return replace(
+            self,
+            division=replace(
+                whole, validation=validation, test=whole.test.take(asked), past=whole.past[asked]
+            ),
+        )
 
     def _part(self, mask: Any) -> InteractionLog:
         return replace(self.log.keep(mask), negatives=self.division.negatives, negative_times=None)

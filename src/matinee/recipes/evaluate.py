@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matinee.answers.model import Model, load
 from matinee.core.electricity import electricity_dollars
 from matinee.core.errors import BundleError, InputError
+from matinee.data.fingerprint import fingerprint_ids
+from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
 from matinee.data.split import Split, split_log
 from matinee.evaluate.judge import judge, time_answers
@@ -85,17 +87,39 @@ def held_out_split(
             f"This bundle was kept from the test of {said['protocol']}; its fit may have seen that of "
             f"{protocol}. Judge it by {said['protocol']}, or fit again with --hold-out {protocol}."
         )
-    if said["log_sha256"] != log.fingerprint:
-        raise InputError(
-            f"This bundle was fitted on another log (fingerprint {said['log_sha256'][:12]}, here "
-            f"{log.fingerprint[:12]}), or with other LOG options: give the same log with the same options."
-        )
+    log = _log_of_fit(model, log, said)
     if not model.log.items.arrow.equals(log.items.arrow):
         raise BundleError(
             f"The bundle's catalogue ({len(model.log.items):,} items) is not this log's ({log.n_items:,}): "
             "give the same --items as the fit had."
         )
-    return split_log(log, said["protocol"], targets=targets or said["targets"], seed=said["seed"])
+    split = split_log(log, said["protocol"], targets=targets or said["targets"], seed=said["seed"])
+    return split.without(model.deleted)
+
+
+def _log_of_fit(model: Model, log: InteractionLog, said: Mapping[str, Any]) -> InteractionLog:
+    """The log as the fit had it: without those who were deleted before it.
+
+    Raises:
+        InputError: it is another log.
+    """
+    before = [viewer for viewer in model.deleted if viewer not in model.log.viewers]
+    # A bundle without histories does not tell who was deleted before its fit: all of them, or nobody.
+    for gone in (before, []):
+        left = forget(log, gone)
+        if left.fingerprint == said["log_sha256"]:
+            break
+    else:
+        raise InputError(
+            f"This bundle was fitted on another log (fingerprint {said['log_sha256'][:12]}, here "
+            f"{log.fingerprint[:12]}), or with other LOG options: give the same log with the same options."
+        )
+    if said.get("viewers_sha256") != fingerprint_ids(left.viewers):
+        raise InputError(
+            f"This bundle's viewers, or their order, are not those of this log ({len(left.viewers):,}), so "
+            "its test cannot be told again: give the same --viewers and --friends as the fit had."
+        )
+    return left
 
 
 def _costs(model: Model, split: Split) -> dict[str, float]:
