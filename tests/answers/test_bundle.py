@@ -303,3 +303,52 @@ def test_tensors_of_every_type_come_back(tmp_path):
     for name, array in arrays.items():
         assert back[name].dtype == array.dtype
         assert np.array_equal(back[name], array), name
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"format": 1, "x": NaN}', '{"a":' * 5_000 + "1" + "}" * 5_000]
+)
+def test_a_hostile_manifest_is_refused_in_one_sentence(folder, text):
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(BundleError, match=r"manifest\.json"):
+        load(folder)
+
+
+def test_hostile_golden_queries_are_refused_though_sealed(folder):
+    (folder / "golden.json").write_text("[" * 100_000)
+    rewrite(folder)
+    with pytest.raises(BundleError, match="do not fit together"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "parts/Thumbs.db", "parts/ease/desktop.ini"])
+def test_what_file_managers_leave_is_no_part_and_no_harm(model, folder, name):
+    (folder / name).write_bytes(b"x")
+    assert load(folder).name == "ease"
+    model.save(folder)
+    assert not (folder / name).exists()
+
+
+def test_a_bundle_is_written_where_a_file_manager_looked(model, tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / ".DS_Store").write_bytes(b"x")
+    model.save(tmp_path / "b")
+    assert load(tmp_path / "b").name == "ease"
+
+
+@pytest.mark.parametrize("name", ["more", "parts/more", "parts/more/and/more"])
+def test_an_empty_folder_more_is_named(folder, name):
+    (folder / name).mkdir(parents=True)
+    with pytest.raises(BundleError, match=f"{name}: it is not part of the bundle"):
+        load(folder)
+
+
+def test_tombstones_that_are_a_folder_and_a_bundle_that_is_a_file(folder, tmp_path):
+    (folder / "tombstones.json").mkdir()
+    with pytest.raises(BundleError, match=r"tombstones\.json: it is not part of the bundle"):
+        load(folder)
+    with pytest.raises(BundleError, match=r"tombstones\.json: expected a plain file"):
+        read_tombstones(folder)
+    (tmp_path / "some.csv").write_text("user")
+    with pytest.raises(BundleError, match=r"some\.csv is a file: name the folder"):
+        load(tmp_path / "some.csv")

@@ -52,6 +52,11 @@ def test_evaluate_judges_a_bundle_that_was_held_out_and_refuses_one_that_was_not
     ran = run("evaluate", held, log, "--json", tmp_path / "board.json")
     assert ran.exit_code == 0, ran.output
     assert json.loads((tmp_path / "board.json").read_text())["recommenders"][0]["name"] == "popularity"
+    again = json.loads(run("evaluate", held, log, "--json", "-", "--seed", 7).stdout)
+    first = json.loads((tmp_path / "board.json").read_text())
+    one, other = (board["recommenders"][0]["metrics"]["ndcg@10"] for board in (first, again))
+    assert one["mean"] == other["mean"]
+    assert (one["low"], one["high"]) != (other["low"], other["high"])
     refused = run("evaluate", open_, log)
     assert isinstance(refused.exception, InputError)
     assert refused.exception.exit_status == 2
@@ -83,3 +88,9 @@ def test_a_report_without_a_folder_is_refused_before_the_work(log, tmp_path):
     ran = run("compare", log, "--html", tmp_path / "no" / "report.html")
     assert isinstance(ran.exception, InputError)
     assert "--html" in str(ran.exception)
+    for option in ("--html", "--json"):
+        for path, words in ((tmp_path, "is a folder"), ("", "is an empty text")):
+            ran = run("compare", tmp_path / "no log", option, path)
+            assert isinstance(ran.exception, InputError)
+            assert f"{option} " in str(ran.exception)
+            assert words in str(ran.exception)

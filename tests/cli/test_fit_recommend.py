@@ -134,12 +134,81 @@ def test_version_names_what_it_found():
         (("--user", "a", "-o", "x.csv"), "-o is for the tables"),
         (("--all", "-o", "x.txt"), r"ends in .parquet or .csv"),
         (("--user", "a", "--now", "soon"), "--now expects a time"),
-        (("--user", "a", "--only", "/no/such/file"), "No such file"),
+        (("--user", "a", "--only", "/no/such/file"), "--only /no/such/file: there is no such file"),
+        (("--user", "a", "--only", "/"), "--only / is a folder"),
+        (("--users", "", "-o", "x.csv"), "--users is an empty text"),
+        (("--all", "-o", ""), "-o is an empty text"),
+        (("--all", "-o", "x.csv", "--json", " "), "--json is an empty text"),
+        (("--user", "a", "--json", "/"), "--json / is a folder"),
+        (("--user", "  "), "--user was given a blank id"),
+        (("--history", "a/b", "--history", ""), "--history was given a blank id"),
     ],
 )
 def test_unusable_calls_are_one_sentence(place, words, sentence):
     with pytest.raises((MatineeError, OSError), match=sentence):
         CliRunner().invoke(app, ["recommend", str(place / "b"), *words], catch_exceptions=False)
+
+
+def test_a_list_of_ids_that_the_catalogue_lacks_is_refused(place, tmp_path):
+    (tmp_path / "only").write_text("A/B\nU\n")
+    with pytest.raises(InputError, match=r"None of the 2 ids of --only is in the catalogue of 5 items"):
+        CliRunner().invoke(
+            app,
+            ["recommend", str(place / "b"), "--user", "u 0", "--only", str(tmp_path / "only")],
+            catch_exceptions=False,
+        )
+
+
+def test_a_region_that_no_item_names_is_said(place, tmp_path):
+    words = ("recommend", place / "b", "--user", "u 0", "-k", 1, "--region", "Nowhere")
+    assert "No item's regions name 'Nowhere': none is limited to any." in run(*words).output
+    table = "item_id,title,regions\na/b,The Slash,north|south\nnew,Nobody,\n"
+    (tmp_path / "items.csv").write_text(table, encoding="utf-8")
+    fitted = ("fit", place / "log.csv", "--items", tmp_path / "items.csv", "--recommender", "popularity")
+    run(*fitted, "-o", tmp_path / "b")
+    words = ("recommend", tmp_path / "b", "--user", "u 0", "--region")
+    assert "No item's regions name 'Nowhere': they name north, south." in run(*words, "Nowhere").output
+    said = run(*words, "north").output
+    assert "No item's regions" not in said
+
+
+def test_a_line_break_in_a_title_does_not_break_the_table():
+    from rich.console import Console
+
+    from matinee.cli.lists import one_line, table_of
+
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(table_of([{"item": "a\nb", "title": "x\x1b[2Jy", "score": 1.0}]))
+    shown = captured.get()
+    assert r"a\nb" in shown
+    assert r"x\x1b[2Jy" in shown
+    assert shown.count("\n") == 2
+    assert one_line("Amélie 🧑‍🚀") == "Amélie 🧑‍🚀"
+
+
+def test_a_seed_orders_what_ties_and_nothing_else(place):
+    def items(*words):
+        found = json.loads(run("recommend", place / "b", "--user", "nobody", *words, "--json", "-").stdout)
+        return [one["item"] for one in found["items"]]
+
+    orders = {tuple(items("--seed", seed)) for seed in range(6)}
+    assert items() == items("--seed", 0)
+    assert len(orders) > 1
+    assert {order[-1] for order in orders} == {"new"}
+    assert run("similar", place / "b", "--item", "a/b", "--seed", 3).output
+    assert run("version", "--seed", 3).output
+
+
+def test_nothing_is_like_the_only_item(tmp_path):
+    (tmp_path / "log.csv").write_text("user,item\na,x\nb,x\n")
+    run("fit", tmp_path / "log.csv", "-o", tmp_path / "b", "--recommender", "popularity")
+    assert "Nothing is like x: no other item" in run("similar", tmp_path / "b", "--item", "x").output
+
+
+def test_an_empty_text_is_no_folder_for_a_bundle():
+    with pytest.raises(InputError, match="-o is an empty text"):
+        CliRunner().invoke(app, ["fit", "/no/log", "-o", ""], catch_exceptions=False)
 
 
 def test_a_place_that_is_taken_is_refused_before_the_log_is_read(tmp_path):

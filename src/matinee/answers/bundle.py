@@ -33,6 +33,7 @@ from matinee.answers.compact import compact
 from matinee.answers.context import Context
 from matinee.answers.golden import check_golden, golden_answers, golden_queries
 from matinee.answers.manifest import (
+    LITTER,
     MANIFEST,
     TOMBSTONES,
     bury,
@@ -53,7 +54,10 @@ from matinee.data.vocabulary import Vocabulary
 _PART_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 # Kinds of parts that answer from other people's histories: nothing personal is left without them.
-_NEED_PEOPLE = ("friends", "neighbours")
+NEED_PEOPLE = ("friends", "neighbours")
+
+# What comes of files that are sealed and yet are not what a fit writes.
+_MISFITS = (KeyError, ValueError, TypeError, IndexError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +105,7 @@ def write_bundle(folder: Path, content: Content) -> None:
         OSError: the disk is full, or the folder cannot be written.
     """
     refuse_foreign(folder)
-    if not content.people and content.parts[content.name].kind in _NEED_PEOPLE:
+    if not content.people and content.parts[content.name].kind in NEED_PEOPLE:
         raise InputError(
             f"{content.name} answers from other people's histories: keep them in the bundle (leave "
             "--no-histories out), or take another recommender."
@@ -135,7 +139,7 @@ def read_bundle(folder: Path) -> Content:
         check_golden(make_scorer(content.parts[content.name], content.context()), golden, str(folder))
     except BundleError:
         raise
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError, InputError) as error:
+    except (*_MISFITS, InputError) as error:
         words = f"{type(error).__name__}: {error}"
         raise BundleError(f"{folder}: its files do not fit together ({words}); fit it again.") from error
     if content.deleted and content.people:
@@ -153,7 +157,7 @@ def refuse_foreign(folder: Path) -> None:
         raise InputError(f"{folder} is a link: name the folder that it points to.")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: name a folder for the bundle.")
-    if folder.is_dir() and any(folder.iterdir()) and not is_bundle(folder):
+    if folder.is_dir() and any(one.name not in LITTER for one in folder.iterdir()) and not is_bundle(folder):
         raise InputError(f"{folder} holds other files: name a new or empty folder for the bundle.")
 
 

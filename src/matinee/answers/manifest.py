@@ -19,6 +19,9 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 TOMBSTONES = "tombstones.json"
 
+# What file managers leave in any folder that they show.
+LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+
 # A path of plain words and slashes: nothing that could leave the folder.
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,3}")
 
@@ -41,6 +44,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             truncated or altered; the message names it.
     """
     path = folder / MANIFEST
+    if folder.is_file():
+        raise BundleError(f"{folder} is a file: name the folder that `matinee fit` wrote.")
     if not folder.is_dir():
         raise BundleError(
             f"{folder}: there is no such folder; `matinee fit LOG -o {folder}` writes a bundle."
@@ -87,9 +92,11 @@ def read_tombstones(folder: Path) -> frozenset[str]:
     path = folder / TOMBSTONES
     if not path.exists():
         return frozenset()
+    if not path.is_file():
+        raise BundleError(f"{path}: expected a plain file that names deleted viewers, found a folder.")
     try:
         ids = json.loads(path.read_text(encoding="utf-8"))["viewers"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f'{path}: expected {{"viewers": [ids]}}: {error}.') from error
     if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
         raise BundleError(f"{path}: expected a list of viewer ids that are texts.")
@@ -109,7 +116,7 @@ def _sealed(path: Path) -> dict[str, Any]:
     raw = path.read_bytes()
     try:
         manifest = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: expected JSON: {error}.") from error
     if not isinstance(manifest, dict):
         raise BundleError(f"{path}: expected a JSON object.")
@@ -118,14 +125,22 @@ def _sealed(path: Path) -> dict[str, Any]:
             f"{path}: the bundle has format {manifest.get('format')!r}, this matinee reads format {FORMAT}: "
             "fit it again, or install the version that wrote it."
         )
-    content = {key: value for key, value in manifest.items() if key != "seal"}
-    if manifest.get("seal") != _seal(content) or _bytes(manifest) != raw:
+    if not _is_as_written(manifest, raw):
         raise BundleError(f"{path}: altered since the bundle was written.")
     return manifest
 
 
+def _is_as_written(manifest: Mapping[str, Any], raw: bytes) -> bool:
+    content = {key: value for key, value in manifest.items() if key != "seal"}
+    try:
+        return manifest.get("seal") == _seal(content) and _bytes(manifest) == raw
+    except (ValueError, RecursionError):
+        # Numbers that JSON lacks, or more brackets within brackets than anybody writes.
+        return False
+
+
 def _files(folder: Path) -> list[str]:
-    """Every file under a folder, as paths from it.
+    """Every file under a folder, as paths from it; an empty folder as its path with a slash.
 
     Raises:
         BundleError: something in it is neither a plain file nor a folder.
@@ -136,7 +151,10 @@ def _files(folder: Path) -> list[str]:
             path = Path(place) / name
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
                 raise BundleError(f"{path}: a bundle holds plain files only, no links.")
-        found += [(Path(place) / name).relative_to(folder).as_posix() for name in files]
+        inside = Path(place).relative_to(folder)
+        found += [(inside / name).as_posix() for name in files if name not in LITTER]
+        if not folders and not files and place != str(folder):
+            found.append(f"{inside.as_posix()}/")
     return sorted(found)
 
 

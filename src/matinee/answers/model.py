@@ -36,6 +36,7 @@ class Model:
         facts: what the manifest says of the fit: split, seed, metrics, cost.
         deleted: ids of viewers who were deleted since the fit: nobody knows them any more.
         fingerprint: which bundle it was loaded from; empty for a model that was never saved.
+        ties: seed of the order in which items of equal scores are shown.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Model:
     facts: Mapping[str, Any] = field(default_factory=dict)
     deleted: frozenset[str] = frozenset()
     fingerprint: str = ""
+    ties: int = 0
 
     @cached_property
     def scorer(self) -> Scorer:
@@ -234,7 +236,7 @@ class Model:
 
     @cached_property
     def _keys(self) -> Int64:
-        return shuffle_keys(self.context.n_items)
+        return shuffle_keys(self.context.n_items, self.ties)
 
     def _scores(self, askers: Askers) -> tuple[Float32, Bool]:
         scores = self.scorer.score(askers)
@@ -245,8 +247,12 @@ class Model:
         return scores, personal
 
 
-def load(folder: str | os.PathLike[str]) -> Model:
+def load(folder: str | os.PathLike[str], *, ties: int = 0) -> Model:
     """Load a bundle that `Model.save` or `matinee fit` wrote; everything in it is checked first.
+
+    Args:
+        folder: the bundle.
+        ties: seed of the order in which items of equal scores are shown.
 
     Raises:
         BundleError: the folder is no bundle, or a file in it is not what was written; the message names it.
@@ -261,6 +267,7 @@ def load(folder: str | os.PathLike[str]) -> Model:
         facts=content.facts,
         deleted=content.deleted,
         fingerprint=content.fingerprint,
+        ties=ties,
     )
 
 

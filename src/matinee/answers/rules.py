@@ -111,6 +111,11 @@ def available(items: pa.Table, now_ms: int) -> Bool:
     return fine
 
 
+def regions_of(items: pa.Table) -> set[str]:
+    """Every region that an item is limited to; empty where none is."""
+    return {region for one in _lists(items, "regions") for region in one}
+
+
 class _Regions:
     """Items that are limited to regions, and where each viewer is."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -24,6 +25,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "version": version.command,
 }
 
+_INTERRUPTED = 128 + signal.SIGINT
+
 app = typer.Typer(
     name="matinee",
     help="From a log of who watched what to an honest scoreboard and titled recommendations.",
@@ -44,7 +47,10 @@ def main() -> None:
     except MatineeError as error:
         _say(str(error))
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as leaving:
+        # typer turns Ctrl-C into this exit status and says nothing.
+        if isinstance(leaving, SystemExit) and leaving.code != _INTERRUPTED:
+            raise
         _say("Stopped; what was finished is kept.")
         sys.exit(1)
     except BrokenPipeError:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from matinee.cli.given import check_writable
 from matinee.cli.log_options import Logs, with_log_options
 from matinee.cli.output import JsonPath, Output, Quiet, Seed
-from matinee.core.errors import InputError, SettingsError
+from matinee.core.errors import SettingsError
 from matinee.data.options import LogOptions
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def command(
     from matinee.recipes.compare import compare, with_command
 
     out = Output(json_path, quiet)
-    check_writable(html)
+    check_writable("--html", html)
     lengths = parse_lengths(at)
     settings = parse_settings(set_ or [])
     with out.progress() as on_progress:
@@ -111,20 +111,10 @@ def show(board: Scoreboard, out: Output, html: str | None) -> None:
         out.say(newcomers)
     out.say()
     out.say(board.verdict)
-    if html:
+    if html is not None:
         board.to_html(html)
         out.say(f"Report: {html}")
     out.result(facts)
-
-
-def check_writable(path: str | None) -> None:
-    """Refuse a report's path that has no folder, before the work.
-
-    Raises:
-        InputError: there is no such folder.
-    """
-    if path and not Path(path).absolute().parent.is_dir():
-        raise InputError(f"--html {path}: there is no folder {Path(path).absolute().parent}.")
 
 
 def parse_lengths(words: str) -> tuple[int, ...]:

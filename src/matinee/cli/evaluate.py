@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from matinee.cli.compare import At, Html, Protocol, check_writable, parse_lengths, show
+from matinee.cli.compare import At, Html, Protocol, parse_lengths, show
+from matinee.cli.given import check_writable
 from matinee.cli.log_options import Logs, with_log_options
 from matinee.cli.output import JsonPath, Output, Quiet
 from matinee.data.options import LogOptions
@@ -28,6 +29,12 @@ def command(
     at: At = "10,20",
     html: Html = None,
     json_path: JsonPath = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", metavar="N", help="Seed of the intervals; default the fit's. The split keeps its own."
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Judge one bundle on the test events that its fit was kept from.
@@ -41,11 +48,13 @@ def command(
     from matinee.recipes.evaluate import evaluate
 
     out = Output(json_path, quiet)
-    check_writable(html)
+    check_writable("--html", html)
     lengths = parse_lengths(at)
     with out.progress() as on_progress:
         log = read_log(
             logs, log_options, progress=lambda doing, done, all_: on_progress(doing, done / max(all_, 1))
         )
-        board = evaluate(bundle, log, protocol=protocol, targets=targets, at=lengths, on_progress=on_progress)
+        board = evaluate(
+            bundle, log, protocol=protocol, targets=targets, at=lengths, seed=seed, on_progress=on_progress
+        )
     show(with_command(board, f"matinee {shlex.join(sys.argv[1:])}"), out, html)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from matinee.cli.given import refuse_blank
 from matinee.cli.log_options import Logs, with_log_options
 from matinee.cli.output import JsonPath, Output, Quiet, Seed
 from matinee.data.options import LogOptions
@@ -51,6 +52,7 @@ def command(
     from matinee.recipes.fit import FitOptions, check_folder, fit_bundle
 
     output = Output(json_path, quiet)
+    refuse_blank("-o", bundle, "a folder for the bundle")
     check_folder(Path(bundle))
     options = FitOptions(
         recommender=recommender,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,5 +34,10 @@ def table_of(items: Sequence[Mapping[str, Any]]) -> Table:
         cells += [one["title"] or ""] if titled else []
         cells += [f"{one['score']:.4g}"]
         cells += ["; ".join(one["reasons"])] if reasoned else []
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(one_line(cell)) for cell in cells))
     return table
+
+
+def one_line(words: str) -> str:
+    """Words with line breaks and other control characters written out, so that they cannot break a table."""
+    return "".join(repr(one)[1:-1] if category(one) in ("Cc", "Zl", "Zp") else one for one in words)

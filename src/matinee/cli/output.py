@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from matinee.core.errors import InputError
+from matinee.cli.given import check_writable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +22,7 @@ JsonPath = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no words, only errors.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of everything random.")]
+TieSeed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the order of equal scores.")]
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share that is done, 0 to 1."""
@@ -39,10 +39,8 @@ class Output:
 
     def __init__(self, json_path: str | None, quiet: bool) -> None:
         self._json_path, self._quiet = json_path, quiet
-        folder = Path(json_path).absolute().parent if json_path not in (None, "-") else None
-        # A path that cannot be written is said before the work, not after it.
-        if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
-            raise InputError(f"--json {json_path}: there is no writable folder {folder}; name another path.")
+        if json_path != "-":
+            check_writable("--json", json_path)
 
     def console(self) -> Console:
         """The console that people read."""

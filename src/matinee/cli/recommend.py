@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from matinee.cli.output import JsonPath, Output, Quiet
+from matinee.cli.given import ids_of, refuse_blank, refuse_blank_ids
+from matinee.cli.output import JsonPath, Output, Quiet, TieSeed
 from matinee.core.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matinee.answers.model import Model
     from matinee.answers.rules import Rules
 
 
@@ -51,6 +56,7 @@ def command(
         typer.Option("--now", metavar="TIME", help="Availability at this moment (ISO, UTC); default now."),
     ] = None,
     json_path: JsonPath = None,
+    seed: TieSeed = 0,
     quiet: Quiet = False,
 ) -> None:
     """Recommend items to a viewer, to somebody with a history, or to everybody.
@@ -63,11 +69,14 @@ def command(
     """
     output = Output(json_path, quiet)
     in_bulk = _in_bulk(user, history, users, everybody, output_path)
+    refuse_blank_ids("--user", [] if user is None else [user])
+    refuse_blank_ids("--history", history or [])
     rules = _rules(exclude, only, repeats, region, now)
+    opened = partial(_loaded, output, bundle, rules, seed)
     if in_bulk:
-        _everybody(output, bundle, str(output_path), users, k, rules)
+        _everybody(output, opened, str(output_path), users, k, rules)
     else:
-        _one(output, bundle, user, history or [], k, rules)
+        _one(output, opened, user, history or [], k, rules)
 
 
 def _in_bulk(
@@ -81,6 +90,7 @@ def _in_bulk(
     asked = [user is not None, bool(history), users is not None, everybody]
     if sum(asked) != 1:
         raise InputError("Say for whom: one of --user ID, --history ID, --users FILE and --all.")
+    refuse_blank("-o", path, "a file, such as recs.parquet")
     bulk = users is not None or everybody
     if bulk and path is None:
         raise InputError("--users and --all write a table: say where with -o recs.parquet.")
@@ -95,7 +105,6 @@ def _rules(
     from datetime import UTC, datetime
 
     from matinee.answers.rules import Rules
-    from matinee.recipes.recommend import read_ids
 
     moment = None
     if now is not None:
@@ -106,19 +115,41 @@ def _rules(
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return Rules(
         exclude=exclude or (),
-        only=None if only is None else read_ids(only),
+        only=ids_of("--only", only),
         repeats=True if repeats else None,
         region=region,
         now=moment,
     )
 
 
-def _one(output: Output, bundle: str, user: str | None, history: list[str], k: int, rules: Rules) -> None:
+def _loaded(output: Output, bundle: str, rules: Rules, seed: int) -> Model:
+    """The bundle's model.
+
+    Raises:
+        InputError: the rules leave no item of its catalogue, because they name none.
+    """
     from matinee.answers.model import load
+    from matinee.answers.rules import regions_of
+
+    model = load(bundle, ties=seed)
+    if rules.only is not None and (model.log.items.codes(list(rules.only)) < 0).all():
+        raise InputError(
+            f"None of the {len(rules.only):,} ids of --only is in the catalogue of {len(model.log.items):,} "
+            "items: are they written as in the log?"
+        )
+    if rules.region is not None and rules.region not in (named := regions_of(model.log.item_table)):
+        known = f"they name {', '.join(sorted(named)[:5])}" if named else "none is limited to any"
+        output.say(f"No item's regions name {rules.region!r}: {known}.")
+    return model
+
+
+def _one(
+    output: Output, opened: Callable[[], Model], user: str | None, history: list[str], k: int, rules: Rules
+) -> None:
     from matinee.cli.lists import table_of
     from matinee.recipes.recommend import recommend_one
 
-    found = recommend_one(load(bundle), user=user, history=history, k=k, rules=rules)
+    found = recommend_one(opened(), user=user, history=history, k=k, rules=rules)
     for line in _about(found):
         output.say(line)
     if found["items"]:
@@ -129,22 +160,25 @@ def _one(output: Output, bundle: str, user: str | None, history: list[str], k: i
 
 
 def _about(found: dict[str, Any]) -> list[str]:
-    who = "somebody with this history" if found["user"] is None else f"viewer {found['user']}"
+    from matinee.cli.lists import one_line
+
+    who = "somebody with this history" if found["user"] is None else f"viewer {one_line(found['user'])}"
     lines = [f"For {who}, from {found['source']}:"]
     if found["unknown"]:
         lines.insert(0, f"{found['unknown']} of the history's items are not in the catalogue; left out.")
     return lines
 
 
-def _everybody(output: Output, bundle: str, path: str, users: str | None, k: int, rules: Rules) -> None:
-    from matinee.answers.model import load
-    from matinee.recipes.recommend import check_output, read_ids, recommend_all
+def _everybody(
+    output: Output, opened: Callable[[], Model], path: str, users: str | None, k: int, rules: Rules
+) -> None:
+    from matinee.recipes.recommend import check_output, recommend_all
 
     check_output(path)
-    ids = None if users is None else read_ids(users)
+    ids = ids_of("--users", users)
     with output.progress() as progress:
         progress("reading the bundle", 0.0)
-        written = recommend_all(load(bundle), path, users=ids, k=k, rules=rules, progress=progress)
+        written = recommend_all(opened(), path, users=ids, k=k, rules=rules, progress=progress)
     kept = f", {written.kept:,} of them from an interrupted run" if written.kept else ""
     output.say(f"Wrote the lists of {written.viewers:,} viewers{kept} to {written.output}.")
     output.say(f"Took {written.cpu_s:.1f} CPU-s, {written.wall_s:.1f} s.")

@@ -6,14 +6,16 @@ from typing import Annotated
 
 import typer
 
-from matinee.cli.output import JsonPath, Output, Quiet
+from matinee.cli.output import JsonPath, Output, Quiet, TieSeed
 
 
 def command(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A folder that `matinee fit` wrote.")],
     item: Annotated[str, typer.Option("--item", metavar="ID", help="The item.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many items.")] = 10,
+    *,
     json_path: JsonPath = None,
+    seed: TieSeed = 0,
     quiet: Quiet = False,
 ) -> None:
     """Name the items nearest to one, by the model's own likeness.
@@ -21,11 +23,14 @@ def command(
     Example: matinee similar bundle --item 50 -k 5
     """
     from matinee.answers.model import load
-    from matinee.cli.lists import table_of
+    from matinee.cli.lists import one_line, table_of
     from matinee.recipes.similar import similar_to
 
     output = Output(json_path, quiet)
-    found = similar_to(load(bundle), item, k)
-    output.say(f"Most like {found['title'] or item}:")
-    output.say(table_of(found["items"]))
+    found = similar_to(load(bundle, ties=seed), item, k)
+    if found["items"]:
+        output.say(f"Most like {one_line(found['title'] or item)}:")
+        output.say(table_of(found["items"]))
+    else:
+        output.say(f"Nothing is like {one_line(found['title'] or item)}: no other item can be shown.")
     output.result(found)

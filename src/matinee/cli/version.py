@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from matinee.cli.output import JsonPath, Output, Quiet
+from matinee.cli.output import JsonPath, Output, Quiet, Seed
 
 
-def command(json_path: JsonPath = None, quiet: Quiet = False) -> None:
+def command(
+    *,
+    json_path: JsonPath = None,
+    seed: Seed = 0,  # noqa: ARG001 (every command has it; nothing here is random)
+    quiet: Quiet = False,
+) -> None:
     """Say which versions of matinee and of what it builds on are installed.
 
     Example: matinee version --json -

@@ -29,6 +29,7 @@ def evaluate(
     protocol: str | None = None,
     targets: str | None = None,
     at: Sequence[int] = (10, 20),
+    seed: int | None = None,
     on_progress: Progress | None = None,
 ) -> Scoreboard:
     """Judge a bundle that was fitted with --hold-out on the events it was kept from.
@@ -39,6 +40,7 @@ def evaluate(
         protocol: what it was held out by; None: what the bundle says.
         targets: in a time-split, "next" or "successive"; None: what the bundle says.
         at: lengths of the list.
+        seed: seed of the intervals; None: the split's. The split is the fit's, whatever is said here.
         on_progress: called with what is being done and the share that is done.
 
     Raises:
@@ -63,8 +65,9 @@ def evaluate(
         costs=_costs(model, split),
         note=str(model.facts.get("note", "")),
     )
-    about = {**describe(split, at, split.seed), "refit": True, "tries": 1}
-    return make_scoreboard(about, [row], at=at, seed=split.seed)
+    drawn_by = split.seed if seed is None else seed
+    about = {**describe(split, at, drawn_by), "refit": True, "tries": 1}
+    return make_scoreboard(about, [row], at=at, seed=drawn_by)
 
 
 def held_out_split(

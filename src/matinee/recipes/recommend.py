@@ -225,10 +225,10 @@ def _some(model: Model, users: Sequence[str]) -> tuple[pa.Array, Int64]:
 
 
 def _plan_of(model: Model, users: Sequence[str] | None, k: int, rules: Rules) -> Plan:
-    """What makes two runs the same run: bundle, viewers, k and rules; a clock's now is the first run's."""
+    """What makes two runs the same run: bundle, viewers, ties, k and rules; a clock's now is the first run's."""
     asked = {**asdict(rules), "now": None if rules.now is None else rules.now_ms}
     who = "all" if users is None else list(users)
-    text = json.dumps([model.fingerprint, sorted(model.deleted), k, CHUNK, asked, who])
+    text = json.dumps([model.fingerprint, sorted(model.deleted), model.ties, k, CHUNK, asked, who])
     # A model that was never saved has no fingerprint, so nothing tells whether an earlier run was its own.
     key = hashlib.sha256(text.encode()).hexdigest() if model.fingerprint else f"unsaved {time.time_ns()}"
     return Plan(key=key, now_ms=rules.now_ms)
