@@ -14,6 +14,7 @@ from matinee.core.types import Askers, Histories, histories_of, newcomers
 
 N = 7
 DECAYS, WINDOWS = (0.5, 0.9), (3, 0)
+LATER = (np.arange(2 * N) >= 5)[:, None].astype(np.float32)
 LISTS = [[0, 3, 5, 5, 2], [], [-1, 6, 99, 1], [4]]
 
 
@@ -112,10 +113,24 @@ def test_weights_of_events_scale_what_they_add() -> None:
     np.testing.assert_allclose(scores, slow_scores(full, LISTS[0], list(weights)), rtol=1e-4, atol=1e-5)
 
 
-def test_personal_needs_an_item_that_the_fit_saw() -> None:
-    scorer, _ = scorer_of("dense")
-    histories = histories_of([*LISTS, [-1, 50]])
-    assert scorer.personal(newcomers(histories)).tolist() == [True, False, True, False, False]
+@pytest.mark.parametrize("storage", ["dense", "bf16", "sparse", "low rank", "some dense rows"])
+def test_personal_needs_a_counting_event_of_an_item_that_has_weights(storage: str) -> None:
+    full = matrix()
+    full[[4, N + 4, N + 6]] = 0.0
+    tensors = {
+        "dense": {"weights": full},
+        "bf16": {"weights": bf16(full)},
+        "sparse": csr(full),
+        "low rank": {"left": full, "right": np.eye(N, dtype=np.float32)},
+        "some dense rows": {"weights": full[:5], "rows": np.arange(5, dtype=np.int32), **csr(full * LATER)},
+    }[storage]
+    settings = {"decays": list(DECAYS), "windows": [3, 3]}
+    scorer = LinearScorer(Part(kind="linear", settings=settings, tensors=tensors), context())
+    lists = [*LISTS, [-1, 50], [0, 4, 4, 4], [0, 4, 4], [6, 4, 4]]
+    askers = newcomers(histories_of(lists))
+    personal = scorer.personal(askers)
+    assert personal.tolist() == [True, False, True, False, False, False, True, True]
+    assert (np.abs(scorer.score(askers)).sum(axis=1) > 0).tolist() == personal.tolist()
 
 
 def test_similar_is_the_score_of_a_history_of_one() -> None:

@@ -19,6 +19,7 @@ any company; through low-rank tensors to within rounding.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from matinee.core.promise import Part
 from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64
 
 _BLOCK_BYTES = 2**26
+_COLUMNS = 256
 
 
 class LinearScorer:
@@ -37,14 +39,13 @@ class LinearScorer:
 
     Args:
         part: tensors and settings as the file's docstring names them.
-        context: the size of the catalogue, and the popularity that tells which items were ever seen.
+        context: the size of the catalogue.
     """
 
     def __init__(self, part: Part, context: Context) -> None:
         self._n = context.n_items
         self._decays = [float(decay) for decay in part.settings.get("decays", (1.0,))]
         self._windows = [int(w) for w in part.settings.get("windows", (0,) * len(self._decays))]
-        self._seen = context.popularity > 0
         self._dense = part.tensors.get("weights")
         self._rows = _places(part.tensors.get("rows"), len(self._decays) * self._n)
         self._sparse = _sparse_of(part.tensors, (len(self._decays) * self._n, self._n))
@@ -60,12 +61,10 @@ class LinearScorer:
         return scores
 
     def personal(self, askers: Askers) -> Bool:
-        """Whether an asker's history has an item that the fit saw: bool, shape (askers,)."""
-        histories = askers.histories
-        there = known(histories, self._n)
-        seen = np.zeros(len(there) + 1, np.int64)
-        np.cumsum(there & self._seen[np.where(there, histories.items, 0)], out=seen[1:])
-        return np.asarray(np.diff(seen[histories.offsets]) > 0)
+        """Whether any event that counts is of an item that W has a row for: bool, shape (askers,)."""
+        query = decayed(askers.histories, self._decays, self._windows, self._n)
+        said = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._speaking[query.indices])])
+        return np.asarray(np.diff(said[query.indptr]) > 0)
 
     def contributions(self, asker: Askers, item: int) -> Float32:
         """What each event adds to one item's score: float32, shape (events,); sums to score - bias."""
@@ -82,6 +81,20 @@ class LinearScorer:
         """The model's own likeness: every item's score after a history of that one item, without bias."""
         codes = np.asarray(items, dtype=np.int32)
         return self._sum(Histories(items=codes, offsets=np.arange(len(codes) + 1, dtype=np.int64)))
+
+    @cached_property
+    def _speaking(self) -> Bool:
+        """Which rows of W are not empty: bool, shape (rates x items,)."""
+        speaking = np.zeros(len(self._decays) * self._n, np.bool_)
+        if self._dense is not None:
+            of_dense = _filled_rows(self._dense)
+            speaking |= of_dense if self._rows is None else (self._rows >= 0) & of_dense[self._rows]
+        if self._sparse is not None:
+            rows = np.repeat(np.arange(len(speaking)), np.diff(self._sparse.indptr))
+            speaking[rows[self._sparse.data != 0]] = True
+        if self._left is not None and self._right is not None:
+            speaking |= _filled_rows(self._left)
+        return speaking
 
     def _sum(self, histories: Histories) -> Float32:
         """Scores without bias: float32, shape (histories, items)."""
@@ -138,6 +151,17 @@ def _places(rows: NDArray[Any] | None, n: int) -> Int64 | None:
     places = np.full(n, -1, np.int64)
     places[rows] = np.arange(len(rows))
     return places
+
+
+def _filled_rows(weights: NDArray[Any]) -> Bool:
+    """Which rows have any weight: bool, shape (rows,). Most rows tell in their first columns."""
+    filled = np.zeros(len(weights), np.bool_)
+    for start in range(0, weights.shape[1], _COLUMNS):
+        empty = np.flatnonzero(~filled)
+        if not len(empty):
+            break
+        filled[empty] = float32_of(weights[empty, start : start + _COLUMNS]).any(axis=1)
+    return filled
 
 
 def _narrowed(query: Any, places: Int64, width: int) -> Any:
