@@ -2,15 +2,18 @@
 
 import bz2
 import gzip
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyarrow import feather
 
-from matinee.core.errors import DataError, SettingsError
+from matinee.core.errors import DataError, InputError, SettingsError
 from matinee.data.log import InteractionLog
 from matinee.data.read import read_log
+from matinee.data.sources import OWN_TABLE
+from matinee.recipes.nightly import SCHEMA
 
 MS = 978300760_000
 
@@ -249,6 +252,47 @@ def test_a_folder_gives_the_files_that_are_most_of_all_a_log(tmp_path):
     log = read_log(tmp_path)
     assert [one[:2] for one in events(log)] == [("3", "5"), ("1", "1193"), ("2", "661")]
     assert "read: a, b; left out: README, movies, tags" in log.notes[0]
+
+
+def test_a_guess_in_a_folder_is_borne_out_or_refused(tmp_path):
+    written(tmp_path, "Debian GNU/Linux 12 \\n \\l\n", "issue")
+    written(tmp_path, "127.0.0.1 localhost\n", "hosts")
+    with pytest.raises(DataError, match=r"hosts, issue might be.* that is a guess. Name the file itself"):
+        read_log(tmp_path)
+    told = read_log(tmp_path / "hosts", user=0, item=1)
+    assert len(told) == 1
+    written(tmp_path, RATED["u.data"], "u.data")
+    assert "read: u.data; left out: hosts, issue" in read_log(tmp_path).notes[0]
+
+
+def test_files_without_a_header_that_agree_are_a_log(tmp_path):
+    written(tmp_path, "ann,alien\n", "1")
+    written(tmp_path, "bob,brazil\n", "2")
+    assert len(read_log(tmp_path)) == 2
+
+
+def test_a_table_of_recommendations_in_a_folder_is_no_log(tmp_path):
+    assert set(SCHEMA.names) == OWN_TABLE
+    shown = pa.table({name: ["1"] for name in SCHEMA.names})
+    pq.write_table(shown, tmp_path / "recs.parquet")
+    with pytest.raises(DataError, match="no file in this folder is a log"):
+        read_log(tmp_path)
+    written(tmp_path, "user,item\n1,x\n2,y\n", "log")
+    assert len(read_log(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("source", ["", [""], ["log", ""]])
+def test_an_empty_name_is_not_the_folder_one_is_in(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(written(tmp_path, RATED["ratings.csv"], "log").parent)
+    with pytest.raises(InputError, match='"" is no name'):
+        read_log(source)
+
+
+def test_a_pipe_is_to_be_saved_first(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for source in (tmp_path / "pipe", "/dev/null"):
+        with pytest.raises(DataError, match=r"pipe or a device.*Save it to a file first"):
+            read_log(source)
 
 
 def test_a_folder_without_a_log_is_refused(tmp_path):

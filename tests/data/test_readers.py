@@ -34,6 +34,8 @@ BAD = {
     "too many columns": ("b,y,978300760,4,oops\n", None, "b,y,978300760,4,oops"),
     "no viewer": (",y,978300760,4\n", "user", ""),
     "no item": ("b,,978300760,4\n", "item", ""),
+    "a blank viewer": ("  ,y,978300760,4\n", "user", "  "),
+    "a blank item": ("b,\u3000\t,978300760,4\n", "item", "\u3000\t"),
     "no time": ("b,y,,4\n", "timestamp", ""),
     "zero time": ("b,y,0,4\n", "timestamp", "0"),
     "negative time": ("b,y,-3,4\n", "timestamp", "-3"),
@@ -168,6 +170,17 @@ def test_bad_rows_of_parquet(tmp_path):
     assert (log.n_viewers, log.n_items, len(log)) == (1, 1, 1)
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\t ", "\u00a0", "\u3000"])
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_blank_ids_are_no_ids(blank, kind):
+    users = pa.array(["a", " b", "ü", blank, "d"]).cast(kind)
+    table = pa.table({"user": users, "item": ["x", "y", "z", "w", "v"]}).slice(1)
+    with pytest.raises(DataError, match="row 3, column 'user': the row has no viewer"):
+        read_log(table)
+    log = read_log(table, LogOptions(skip_bad=True))
+    assert log.viewers.ids(range(log.n_viewers)) == [" b", "ü", "d"]
+
+
 def test_ids_that_are_no_strings_or_whole_numbers_are_refused(tmp_path):
     with pytest.raises(DataError, match="not double"):
         read_log(pa.table({"user": [1.0, 2.0], "item": ["a", "b"]}))
@@ -223,7 +236,8 @@ def test_awkward_ids_survive(tmp_path):
     assert log.viewers.ids(range(log.n_viewers)) == ["u" + id_ for id_ in AWKWARD]
 
 
-ids = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r"), min_size=1, max_size=8)
+letters = st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r")
+ids = st.text(letters, min_size=1, max_size=8).filter(lambda text: text.strip())
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -47,6 +47,7 @@ class Layout:
         multiline: whether fields in quotes are likely, and so line ends in them.
         header_lines: lines before the first event.
         types: role -> "int64", "float64" or "string": what the sample's fields can be read as.
+        named: whether the file itself names its columns.
     """
 
     file: Path
@@ -61,6 +62,7 @@ class Layout:
     multiline: bool = False
     header_lines: int = 0
     types: Mapping[str, str] | None = None
+    named: bool = True
 
     def column(self, role: str) -> str:
         """The name of the column that has a role, as the file writes it."""
@@ -198,6 +200,7 @@ def _text(
         multiline=quoted and any('"' in line for line in lines),
         header_lines=blank + int(header),
         types={role: _text_type([row[place] for row in body]) for role, place in columns.items()},
+        named=header,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from matinee.core.errors import DataError, InputError
 from matinee.data.formats import Layout, find_layout, table_layout
 
 TABLE = Path("the table")
+# The columns of the table that `recommend --all` writes: what viewers were shown, not what they watched.
+OWN_TABLE = {"user", "rank", "item", "score", "source"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +29,14 @@ class Found:
 def paths_of(source: Any) -> list[Path] | None:
     """The paths that were given, or None where something else was."""
     if isinstance(source, (str, PathLike)):
-        return [Path(source)]
-    if isinstance(source, (list, tuple)) and all(isinstance(one, (str, PathLike)) for one in source):
-        if not source:
-            raise InputError("No log was given: name at least one file or folder.")
-        return [Path(one) for one in source]
-    return None
+        source = [source]
+    if not isinstance(source, (list, tuple)) or not all(isinstance(one, (str, PathLike)) for one in source):
+        return None
+    if not source:
+        raise InputError("No log was given: name at least one file or folder.")
+    if any(fspath(one) == "" for one in source):
+        raise InputError('No log was given: "" is no name; the folder that the program runs in is ".".')
+    return [Path(one) for one in source]
 
 
 def find_files(paths: Sequence[Path], asked: Mapping[str, str]) -> Found:
@@ -40,7 +44,7 @@ def find_files(paths: Sequence[Path], asked: Mapping[str, str]) -> Found:
 
     A file is named on purpose, so it has to be a log; a folder often holds other tables too: of its files
     (not of folders in it) those are read that fill the most roles (viewer, item, time, value, kind, order),
-    with the same columns; the others are named in a note.
+    with the same columns; the others are named in a note. A table of recommendations is never a log there.
 
     Raises:
         DataError: a file is missing or no log, a folder has none, or the files have different columns.
@@ -53,7 +57,7 @@ def find_files(paths: Sequence[Path], asked: Mapping[str, str]) -> Found:
             layouts += found.layouts
             notes += found.notes
         elif not path.is_file():
-            raise DataError("there is no such file", file=path, remedy="Check the name.")
+            raise _no_file(path)
         elif (layout := find_layout(path, asked)) is not None:
             layouts.append(layout)
         else:
@@ -70,6 +74,23 @@ def find_files(paths: Sequence[Path], asked: Mapping[str, str]) -> Found:
     return Found(layouts=tuple(layouts), notes=tuple(notes))
 
 
+def _no_file(path: Path) -> DataError:
+    """The error for what is there but cannot be read twice, or is not there."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return DataError("there is no such file", file=path, remedy="Check the name.")
+    except OSError as error:
+        return DataError(
+            f"the file cannot be opened: {error.strerror}", file=path, remedy="Check its rights."
+        )
+    return DataError(
+        "not a plain file but a pipe or a device, and a log is read more than once",
+        file=path,
+        remedy="Save it to a file first; a compressed one is read as it is.",
+    )
+
+
 def _roles(layout: Layout) -> str:
     return ", ".join(f"{role} ({layout.column(role)!r})" for role in layout.columns)
 
@@ -84,18 +105,34 @@ def _of_folder(folder: Path, asked: Mapping[str, str]) -> Found:
             layout = find_layout(file, asked)
         except DataError:
             layout = None
-        if layout is None:
+        if layout is None or set(layout.names) == OWN_TABLE:
             others.append(file.name)
         else:
             layouts.append(layout)
-    if not layouts:
-        raise DataError("no file in this folder is a log", file=folder, remedy="Name the file itself.")
+    # Viewer and item are a guess in a file without a header, which times bear out, or all files together.
+    told = {"user", "item"} <= set(asked)
+    sure = [layout for layout in layouts if layout.named or told or "time" in layout.columns]
+    if not others and len({_signature(layout) for layout in layouts}) == 1:
+        sure = layouts
+    if not sure:
+        raise _no_log(folder, layouts)
+    others += [layout.file.name for layout in layouts if layout not in sure]
+    layouts = sure
     best = max(layouts, key=lambda layout: len(layout.columns))
     alike = [layout for layout in layouts if _signature(layout) == _signature(best)]
     others += [layout.file.name for layout in layouts if layout not in alike]
     note = f"of {folder} read: {', '.join(layout.file.name for layout in alike)}"
     note += f"; left out: {', '.join(sorted(others))}" if others else ""
     return Found(layouts=tuple(alike), notes=(note,))
+
+
+def _no_log(folder: Path, guesses: Sequence[Layout]) -> DataError:
+    problem = "no file in this folder is a log"
+    if guesses:
+        names = ", ".join(layout.file.name for layout in guesses[:3])
+        more = f" and {len(guesses) - 3:,} more" if len(guesses) > 3 else ""
+        problem += f"; {names}{more} might be, but without a header or times that is a guess"
+    return DataError(problem, file=folder, remedy="Name the file itself.")
 
 
 def _signature(layout: Layout) -> tuple[Any, ...]:
