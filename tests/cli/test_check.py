@@ -39,6 +39,14 @@ def test_words_for_people_and_json_for_programs(folder: Path) -> None:
     assert {"memory_bytes", "cpu_s", "fits"} <= set(report["needs"][0])
 
 
+def test_the_remedy_for_a_log_with_times_and_an_order_is_taken(folder: Path) -> None:
+    rows = [f"v{v},f{(v + t) % 7},{1_700_000_000 + t},{t}" for v in range(6) for t in range(5)]
+    (folder / "both.csv").write_text("user,item,time,order\n" + "\n".join(rows) + "\n")
+    done = matinee("check", "both.csv", "--columns", "order=order,time=", cwd=folder)
+    assert done.returncode == 0
+    assert "in the order of a column of positions, without times" in done.stdout
+
+
 def test_quiet_prints_nothing_and_still_writes_the_json(folder: Path) -> None:
     done = matinee("check", "log.csv", "--quiet", "--json", "report.json", cwd=folder)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -143,3 +143,85 @@ def test_settings_files_that_cannot_be_used(tmp_path: Path, text: str, error: ty
 def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"shop\.toml: there is no such file"):
         read_log_settings(tmp_path / "shop.toml")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("weight = 3", "--weight: expected a text such as"),
+        ("weight = {view = true}", "--weight: view: expected a text or a number, found True"),
+        ("negative = 3", "--negative: expected a text such as"),
+        ("negative = [1]", "--negative: expected names of kinds, found 1"),
+        ("negative = []", "--negative: expected kinds such as"),
+        ('items = ["a"]', "--items: expected a text, found ['a']"),
+        ("items = 3", "--items: expected a text, found 3"),
+        ('items = " "', "--items is an empty text"),
+        ("target = [1]", "--target: expected a text, found [1]"),
+        ("columns = []", "--columns: expected a text such as"),
+        ("columns = false", "--columns: expected a text such as"),
+        ("columns = {user = [1]}", "--columns: user: expected a text or a number"),
+        ("positive = 4", "--positive: expected a text, found 4"),
+        ("session-gap = true", "--session-gap: expected a length of time"),
+        ('repeats = ""', "--repeats: expected true or false, found ''"),
+        ("skip-bad = true\nskip_bad = false", "given twice, as skip-bad and as skip_bad"),
+        ("wieght = 3", "Unknown LOG option 'wieght': did you mean 'weight'?"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_one_sentence_that_names_the_file(
+    tmp_path: Path, line: str, sentence: str
+) -> None:
+    (tmp_path / "shop.toml").write_text(f"[log]\n{line}\n")
+    with pytest.raises(SettingsError) as refused:
+        read_log_settings(tmp_path / "shop.toml")
+    assert str(refused.value).startswith(f"{tmp_path}/shop.toml, [log]: ")
+    assert sentence in str(refused.value)
+
+
+def test_plain_values_of_a_settings_file_are_taken_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "shop.toml").write_text(
+        '[log]\ncolumns = {user = "name, first", item = 0, time = ""}\n'
+        'weight = {"a,b" = 1}\nsession_gap = 30\n'
+    )
+    found = read_log_settings(tmp_path / "shop.toml")
+    assert found.columns == {"user": "name, first", "item": "0", "time": ""}
+    assert found.weight == {"a,b": 1.0}
+    assert found.session_gap == "30"
+
+
+def test_a_folder_of_settings_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a TOML file, found a folder"):
+        read_log_settings(tmp_path)
+
+
+def test_an_empty_column_says_that_none_has_the_role() -> None:
+    assert parse_columns("order=time,time=") == {"order": "time", "time": ""}
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("user=a,item=a", "the column 'a' is given to two roles"),
+        ("user=a,user=b", "user is named twice, as 'a' and as 'b'"),
+        ("=a", "expected user=NAME"),
+        ("", "expected user=NAME"),
+    ],
+)
+def test_columns_that_contradict_themselves(words: str, sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        parse_columns(words)
+
+
+@pytest.mark.parametrize("name", ["columns", "items", "negative", "log_settings", "session_gap"])
+def test_an_empty_text_on_the_command_line_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"--{name.replace('_', '-')} is an empty text"):
+        options_from_words({name: " "})
+
+
+def test_the_signs_are_named() -> None:
+    for words in ("rating>>4", "rating is 4"):
+        with pytest.raises(SettingsError, match="> <"):
+            parse_positive(words)
+    with pytest.raises(SettingsError, match="named twice"):
+        parse_weights("a=1,a=2")
+    with pytest.raises(SettingsError, match="expected kinds such as"):
+        log_options({"negative": ","})
