@@ -146,10 +146,13 @@ def to_arrays(sums: Sums) -> dict[str, NDArray[Any]]:
     n = sums.same.shape[2]
     for a, row in enumerate(sums.pairs):
         keys = [_keys(matrix, n) for matrix in (*row, sums.targets[a])]
-        every = np.unique(np.concatenate(keys))
+        every = keys[-1]
+        for some in keys[:-1]:
+            missing = some[every[_places(every, some)] != some] if len(every) else some
+            every = np.sort(np.concatenate([every, missing]), kind="stable") if len(missing) else every
         values = np.zeros((len(keys), len(every)), np.float32)
         for into, some, matrix in zip(values, keys, (*row, sums.targets[a]), strict=True):
-            into[np.searchsorted(every, some)] = matrix.data
+            into[_places(every, some)] = matrix.data
         width = np.uint16 if n <= np.iinfo(np.uint16).max else np.int32
         arrays[f"{a}.indptr"] = np.searchsorted(every, np.arange(n + 1, dtype=np.int64) * n)
         arrays[f"{a}.indices"] = (every % max(n, 1)).astype(width)
@@ -165,6 +168,13 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Sums:
     return Sums(
         pairs=tuple(tuple(row[:rates]) for row in found), same=same, targets=tuple(row[-1] for row in found)
     )
+
+
+def _places(ordered: Int64, some: Int64) -> Int64:
+    """Where `some` stand among `ordered`, both ascending; the nearest place for one that does not."""
+    if len(some) == len(ordered) and np.array_equal(some, ordered):
+        return np.arange(len(some))
+    return np.minimum(np.searchsorted(ordered, some), len(ordered) - 1)
 
 
 def _keys(matrix: Any, n: int) -> Int64:
