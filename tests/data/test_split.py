@@ -105,6 +105,15 @@ def test_time_split_shows_nothing_after_the_moment_to_any_fit(seed, targets):
     assert all(past[q[0]] == 0 for q in asked(split.newcomers))
 
 
+def test_successive_validation_asks_nobody_without_a_past_before_its_stretch():
+    # One event a moment, 100 in all: validation is from 81 on, the test from 90 on.
+    times = [[*range(81), 83], [81, 82, *range(84, 90), *range(91, 96)], [90, *range(96, 100)]]
+    split = split_log(log_of(times, times=times), "time-split", targets="successive")
+    assert asked(split.validation) == [(0, list(range(81)), [83])]
+    assert {q[0] for q in asked(split.test)} == {1}
+    assert {q[0] for q in asked(split.newcomers)} == {2}
+
+
 def test_time_split_says_what_it_did():
     split = split_log(random_log(1))
     assert split.why.startswith("time-split, because the log has real times")
@@ -183,6 +192,13 @@ def test_given_takes_the_test_from_another_log_by_its_ids():
     assert split.left_out == 1
     assert len(split.train_and_validation) == len(log)
     assert len(split.train) == len(log) - 1  # of the viewer with three events or more
+
+
+def test_given_carves_the_last_events_where_there_is_an_order():
+    log = log_of([list(range(20)), [5, 6, 7], [1, 2]], n_items=25, order="order")
+    split = split_log(log, test=log_of([[22]] * 3, n_items=25))
+    assert asked(split.validation) == [(0, list(range(18)), [18, 19]), (1, [5, 6], [7])]
+    assert split.train.histories.items.tolist() == [*range(18), 5, 6, 1, 2]
 
 
 def test_given_counts_unknown_items_as_misses_and_unknown_viewers_as_newcomers():

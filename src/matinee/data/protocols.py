@@ -18,6 +18,12 @@ from matinee.core.errors import InputError
 from matinee.core.seeds import generator
 from matinee.core.types import Bool, Float64, Int64, Ragged
 from matinee.data.log import InteractionLog
+from matinee.data.negatives import (
+    negatives_before,
+    negatives_by_events,
+    negatives_less_targets,
+    negatives_of,
+)
 from matinee.data.queries import Queries, first_seen, item_set_queries, next_event_queries
 
 _FEWEST_EVENTS = 3
@@ -33,7 +39,8 @@ class Division:
         validation: the queries that settings are chosen on.
         test: the queries that are scored once, newcomers included.
         past: bool, shape (test queries,): whether the viewer had a past when the log was divided.
-        negatives: what viewers had turned down by then, for the fit; None where nothing, or nothing dated.
+        negatives: what viewers had turned down by the end of `train`; None where nothing, or nothing dated.
+        both_negatives: the same by the end of `both`.
         words: what was done, for people: completes "time-split: ...".
         refit: whether the test is always answered by a fit on training and validation together.
     """
@@ -44,6 +51,7 @@ class Division:
     test: Queries
     past: Bool
     negatives: Ragged | None
+    both_negatives: Ragged | None
     words: str
     refit: bool = False
 
@@ -81,15 +89,16 @@ def divide_leave_one_out(log: InteractionLog, options: DivisionOptions) -> Divis
     asked[owners] = True
     first = first_seen(histories, log.n_items, asked)
     held = np.concatenate([test, validation])
-    about = _about(log, _without_targets(log, held))
-    queries = next_event_queries(histories, test, test, first, about)
+    known = [_about(log, noes) for noes in negatives_by_events(log, (end_train, end_both), held)]
+    queries = next_event_queries(histories, test, test, first, known[1])
     return Division(
         train=_before(log, end_train),
         both=_before(log, end_both),
-        validation=_with_history(next_event_queries(histories, validation, validation, first, about)),
+        validation=_with_history(next_event_queries(histories, validation, validation, first, known[0])),
         test=queries,
         past=queries.lengths > 0,
-        negatives=about["negatives"],
+        negatives=known[0]["negatives"],
+        both_negatives=known[1]["negatives"],
         words="each viewer's last event is the test, the one before it chose the settings, "
         "the rest was learnt from",
     )
@@ -112,8 +121,8 @@ def divide_time(log: InteractionLog, options: DivisionOptions) -> Division:
     # Validation is to training as the test is to both.
     start = _quantile(times[earlier], options.quantile)
     train = times < start
-    negatives, undated = _negatives_before(log, start)
-    about = _about(log, _negatives_before(log, moment)[0])
+    negatives, undated = negatives_before(log, start)
+    about = _about(log, negatives_before(log, moment)[0])
     queries, past = _after(log, moment, None, options, about)
     validation, known = _after(log, start, moment, options, _about(log, negatives))
     words = (
@@ -130,6 +139,7 @@ def divide_time(log: InteractionLog, options: DivisionOptions) -> Division:
         test=queries,
         past=past,
         negatives=negatives,
+        both_negatives=about["negatives"],
         words=words,
     )
 
@@ -144,11 +154,13 @@ def divide_random(log: InteractionLog, options: DivisionOptions) -> Division:
     n_both = np.minimum(n_test + np.maximum(counts // 10, 1), np.minimum(counts, log.histories.lengths - 1))
     test = wanted & (drawn < n_test[rows])
     validation = wanted & ~test & (drawn < n_both[rows])
+    negatives = negatives_less_targets(log, np.flatnonzero(validation | test))
     return _held_sets(
         log,
         ~test & ~validation,
         validation,
         test,
+        _about(log, negatives),
         "of each viewer's events one in ten is the test and one in ten chose the settings, drawn at random",
     )
 
@@ -174,7 +186,10 @@ def divide_new_viewers(log: InteractionLog, options: DivisionOptions) -> Divisio
     told = np.minimum(np.ceil(histories.lengths * 0.8).astype(np.int64), histories.lengths - 1)
     late = (place >= told[rows]) & (group[rows] > 0)
     wanted = _targets(log) & late
-    about = _about(log, _without_targets(log, np.flatnonzero(wanted)))
+    ends = histories.offsets[:-1] + np.where(group > 0, told, histories.lengths)
+    (negatives,) = negatives_by_events(log, (ends,), np.flatnonzero(wanted))
+    about = _about(log, negatives)
+    learnt = negatives_of(negatives, group == 0)
     source = histories.keep(~late)
     queries = [
         item_set_queries(source, rows[held].astype(np.int64), histories.items[held], about)
@@ -187,7 +202,8 @@ def divide_new_viewers(log: InteractionLog, options: DivisionOptions) -> Divisio
         validation=queries[0],
         test=queries[1],
         past=np.ones(len(queries[1]), dtype=bool),
-        negatives=about["negatives"],
+        negatives=learnt,
+        both_negatives=learnt,
         words="one viewer in ten is the test and one in ten chose the settings; nothing of theirs was learnt "
         "from, four fifths of their history is told when they ask",
     )
@@ -206,13 +222,19 @@ def divide_given(log: InteractionLog, options: DivisionOptions) -> Division:
     carved = np.minimum(np.maximum(counts // 10, 1), log.histories.lengths - 1)
     held = wanted & (drawn < carved[rows])
     everything = np.ones(len(log), dtype=bool)
-    division = _held_sets(log, ~held, held, np.zeros(len(log), dtype=bool), "")
+    carved_at = np.flatnonzero(held)
+    if log.ordered:
+        (negatives,) = negatives_by_events(log, (_first_of(log, carved_at),), carved_at)
+    else:
+        negatives = negatives_less_targets(log, carved_at)
+    division = _held_sets(log, ~held, held, np.zeros(len(log), dtype=bool), _about(log, negatives), "")
     queries = _foreign_queries(log, test_log)
     return replace(
         division,
         both=everything,
         test=queries,
         past=queries.lengths > 0,
+        both_negatives=log.negatives,
         words="the test is the file given; one training event in ten chose the settings, "
         "then everything was fitted again on all of training",
         refit=True,
@@ -297,10 +319,11 @@ def _after(
     return queries, split[queries.viewers] > histories.offsets[:-1][queries.viewers]
 
 
-def _held_sets(log: InteractionLog, train: Bool, validation: Bool, test: Bool, words: str) -> Division:
+def _held_sets(
+    log: InteractionLog, train: Bool, validation: Bool, test: Bool, about: dict[str, Any], words: str
+) -> Division:
     """The division whose targets are sets of each viewer's events."""
     rows, items = log.histories.rows().astype(np.int64), log.histories.items
-    about = _about(log, _without_targets(log, np.flatnonzero(validation | test)))
     both = train | validation
     source = log.histories.keep(both)
     queries = item_set_queries(source, rows[test], items[test], about)
@@ -313,6 +336,7 @@ def _held_sets(log: InteractionLog, train: Bool, validation: Bool, test: Bool, w
         test=queries,
         past=queries.lengths > 0,
         negatives=about["negatives"],
+        both_negatives=about["negatives"],
         words=words,
     )
 
@@ -338,36 +362,17 @@ def _foreign_queries(log: InteractionLog, test: InteractionLog) -> Queries:
     )
 
 
+def _first_of(log: InteractionLog, positions: Int64) -> Int64:
+    """Each viewer's first of some events, which are in order; the end of the history where there is none."""
+    first = log.histories.offsets[1:].copy()
+    owners = np.searchsorted(log.histories.offsets, positions, side="right") - 1
+    first[owners[::-1]] = positions[::-1]
+    return first
+
+
 def _about(log: InteractionLog, negatives: Ragged | None) -> dict[str, Any]:
     return {"n_items": log.n_items, "repeats": log.repeats, "negatives": negatives}
 
 
 def _with_history(queries: Queries) -> Queries:
     return queries.take(queries.lengths > 0)
-
-
-def _without_targets(log: InteractionLog, held: Int64) -> Ragged | None:
-    """The negatives less what was chosen after all: where they are undated, nobody knows which came first."""
-    negatives = log.negatives
-    if negatives is None or not len(negatives.values):
-        return negatives
-    owners = np.searchsorted(log.histories.offsets, held, side="right") - 1
-    chosen = owners * log.n_items + log.histories.items[held]
-    rows = np.repeat(np.arange(len(negatives), dtype=np.int64), np.diff(negatives.offsets))
-    return _keep_entries(negatives, ~np.isin(rows * log.n_items + negatives.values, chosen))
-
-
-def _negatives_before(log: InteractionLog, moment: int) -> tuple[Ragged | None, bool]:
-    """What had been turned down before a moment, and whether some had to be left out for want of a date."""
-    negatives = log.negatives
-    if negatives is None or not len(negatives.values):
-        return negatives, False
-    if log.negative_times is None:
-        return None, True
-    return _keep_entries(negatives, log.negative_times < moment), False
-
-
-def _keep_entries(ragged: Ragged, mask: Bool) -> Ragged:
-    counted = np.concatenate([np.zeros(1, np.int64), np.cumsum(mask, dtype=np.int64)])
-    weights = None if ragged.weights is None else ragged.weights[mask]
-    return Ragged(values=ragged.values[mask], offsets=counted[ragged.offsets], weights=weights)

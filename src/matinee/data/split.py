@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from matinee.core.errors import SettingsError, unknown_name
+from matinee.core.types import Ragged
 from matinee.data.fingerprint import fingerprint_ids
 from matinee.data.log import InteractionLog
 from matinee.data.protocols import PROTOCOLS, Division, DivisionOptions
@@ -41,12 +42,12 @@ class Split:
     @cached_property
     def train(self) -> InteractionLog:
         """What a fit may see while settings are chosen; viewers and catalogue keep their codes."""
-        return self._part(self.division.train)
+        return self._part(self.division.train, self.division.negatives)
 
     @cached_property
     def train_and_validation(self) -> InteractionLog:
         """What a last fit may see: everything but the test."""
-        return self._part(self.division.both)
+        return self._part(self.division.both, self.division.both_negatives)
 
     @property
     def validation(self) -> Queries:
@@ -105,8 +106,8 @@ class Split:
             ),
         )
 
-    def _part(self, mask: Any) -> InteractionLog:
-        return replace(self.log.keep(mask), negatives=self.division.negatives, negative_times=None)
+    def _part(self, mask: Any, negatives: Ragged | None) -> InteractionLog:
+        return replace(self.log.keep(mask), negatives=negatives, negative_times=None)
 
 
 def split_log(

@@ -41,7 +41,7 @@ class Handover:
             histories=_read_histories(self.folder / facts["logs"][name]),
             item_table=_read_table(self.folder / "item_table.arrow"),
             viewer_table=_read_table(self.folder / "viewer_table.arrow") if facts["viewer_table"] else None,
-            negatives=_read_ragged(self.folder / "fit_negatives"),
+            negatives=_read_ragged(self.folder / f"negatives-{name}"),
             friends=_read_ragged(self.folder / "friends"),
             vectors=_read(self.folder / "vectors.npy") if facts["vectors"] else None,
             kinds=tuple(facts["kinds"]),
@@ -85,7 +85,9 @@ def write_handover(folder: Path, split: Split, *, both: bool) -> None:
     _write_table(folder / "item_table.arrow", log.item_table)
     if log.viewer_table is not None:
         _write_table(folder / "viewer_table.arrow", log.viewer_table)
-    _write_ragged(folder / "fit_negatives", split.train.negatives)
+    _write_ragged(folder / "negatives-train", split.train.negatives)
+    if both:
+        _write_ragged(folder / "negatives-train_and_validation", split.train_and_validation.negatives)
     _write_ragged(folder / "friends", log.friends)
     if log.vectors is not None:
         np.save(folder / "vectors.npy", log.vectors, allow_pickle=False)
