@@ -178,3 +178,43 @@ def test_each_fit_is_handed_the_noes_of_its_own_day(tmp_path):
     assert back.log("train_and_validation").negatives.values.tolist() == [10, 20] * 30
     assert back.queries("validation").negatives.values.tolist() == [10] * 30
     assert back.queries("test").negatives.values.tolist() == [10, 20] * 30
+
+
+def test_searches_ask_at_most_so_many_viewers_the_same_each_time():
+    queries = split_log(walks(60), "leave-one-out").validation
+    some = sampled(queries, 20, seed=1)
+    assert some.n_viewers == 20
+    assert some.viewers.tolist() == sampled(queries, 20, seed=1).viewers.tolist()
+    assert sampled(queries, 60, seed=1) is queries
+
+
+def test_a_bundle_that_was_held_out_is_judged_as_compare_with_refit_does(tmp_path):
+    log = walks()
+    fit(log, "item_knn", hold_out="leave-one-out").save(tmp_path / "bundle")
+    found = evaluate(tmp_path / "bundle", log).to_json()
+    same = compare(log, ["item_knn"], protocol="leave-one-out", refit=True).to_json()
+    assert found["protocol"] == "leave-one-out"
+    assert len(found["recommenders"]) == 1
+    # A bundle keeps its weights in 16 bits.
+    assert found["recommenders"][0]["metrics"]["ndcg@10"]["mean"] == pytest.approx(
+        same["recommenders"][0]["metrics"]["ndcg@10"]["mean"], abs=0.02
+    )
+
+
+def test_a_time_split_bundle_is_judged_on_what_came_after_the_moment():
+    log = walks()
+    held = fit(log, "popularity", hold_out="time-split")
+    found = evaluate(held, log, targets="successive").to_json()
+    assert found["targets"] == split_log(log, "time-split", targets="successive").test.n_targets
+    assert found["targets"] > evaluate(held, log).to_json()["targets"]
+
+
+def test_a_bundle_whose_fit_saw_the_test_is_refused():
+    log = walks(60)
+    with pytest.raises(InputError, match="saw the test events"):
+        evaluate(fit(log, "popularity"), log)
+    held = fit(log, "popularity", hold_out="leave-one-out")
+    with pytest.raises(InputError, match="may have seen that of time-split"):
+        evaluate(held, log, protocol="time-split")
+    with pytest.raises(InputError, match="another log"):
+        evaluate(held, replace(log, fingerprint="changed"))
