@@ -107,7 +107,7 @@ def test_tables_for_some_and_for_all(place, tmp_path):
     said = run("recommend", place / "b", "--all", "-o", tmp_path / "all.parquet", "-k", 1).output
     assert "40 viewers" in said
     assert pq.read_table(tmp_path / "all.parquet").num_rows == 40
-    (tmp_path / "users").write_text("u 3\nstranger\n")
+    (tmp_path / "users").write_text("user\nu 3\nstranger\n")
     run("recommend", place / "b", "--users", tmp_path / "users", "-o", tmp_path / "some.csv", "-k", 1)
     with (tmp_path / "some.csv").open(newline="") as file:
         assert [row["user"] for row in csv.DictReader(file)] == ["u 3", "stranger"]

@@ -23,7 +23,7 @@ from matinee.data.log import InteractionLog
 from matinee.data.vocabulary import Vocabulary
 from matinee.recipes import nightly, recommend
 from matinee.recipes.nightly import FileTable, Plan
-from matinee.recipes.recommend import read_ids, recommend_all, recommend_one
+from matinee.recipes.recommend import but_heading, read_ids, recommend_all, recommend_one
 
 AWKWARD = ["a/b", 'c "d"', "e,f", " g h ", "øüñ", "new\nline", "tab\there", "back\\slash"]
 
@@ -275,9 +275,22 @@ def test_an_output_that_cannot_be(model, tmp_path, output, words):
         recommend_all(model, str(tmp_path / output))
 
 
+def test_a_first_line_is_a_heading_unless_it_is_an_id():
+    assert but_heading(["User_ID ", "a"], {"a"}) == ["a"]
+    assert but_heading(["user", "a"], {"user", "a"}) == ["user", "a"]
+    assert but_heading(["b", "user"], {"a"}) == ["b", "user"]
+    assert but_heading(["user"], {"a"}) == ["user"]
+
+
+@pytest.mark.parametrize("asked", [{"user": ""}, {"user": " \t"}, {"history": ["a/b", " "]}])
+def test_a_blank_id_is_refused(model, asked):
+    with pytest.raises(InputError, match="blank id"):
+        recommend_one(model, **asked)
+
+
 def test_ids_from_files(tmp_path):
-    (tmp_path / "plain").write_text("user\na/b\n\n e,f \r\n", encoding="utf-8")
-    assert read_ids(str(tmp_path / "plain")) == ["a/b", " e,f "]
+    (tmp_path / "plain").write_text("user\na/b\n\n  \n e,f \r\n", encoding="utf-8")
+    assert read_ids(str(tmp_path / "plain")) == ["user", "a/b", " e,f "]
     pq.write_table(pa.table({"item": ["7", "007"]}), tmp_path / "table")
     assert read_ids(str(tmp_path / "table")) == ["7", "007"]
     (tmp_path / "empty").write_text("\n")

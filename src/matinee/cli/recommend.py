@@ -172,13 +172,15 @@ def _about(found: dict[str, Any]) -> list[str]:
 def _everybody(
     output: Output, opened: Callable[[], Model], path: str, users: str | None, k: int, rules: Rules
 ) -> None:
-    from matinee.recipes.recommend import check_output, recommend_all
+    from matinee.recipes.recommend import but_heading, check_output, recommend_all
 
     check_output(path)
     ids = ids_of("--users", users)
     with output.progress() as progress:
         progress("reading the bundle", 0.0)
-        written = recommend_all(opened(), path, users=ids, k=k, rules=rules, progress=progress)
+        model = opened()
+        users_asked = None if ids is None else but_heading(ids, model.log.viewers)
+        written = recommend_all(model, path, users=users_asked, k=k, rules=rules, progress=progress)
     kept = f", {written.kept:,} of them from an interrupted run" if written.kept else ""
     output.say(f"Wrote the lists of {written.viewers:,} viewers{kept} to {written.output}.")
     output.say(f"Took {written.cpu_s:.1f} CPU-s, {written.wall_s:.1f} s.")

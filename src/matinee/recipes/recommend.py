@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -51,10 +51,12 @@ def recommend_one(
         history the catalogue lacks.
 
     Raises:
-        InputError: a user and a history were given, or the bundle knows no viewers.
+        InputError: a user and a history were given, an id is blank, or the bundle knows no viewers.
     """
     if user is not None and len(history):
         raise InputError("Give either a viewer or a history, not both.")
+    if any(not one.strip() for one in (*history, *(() if user is None else (user,)))):
+        raise InputError("A blank id is nobody's and nothing's: give an id of the log.")
     rules = rules or Rules()
     unknown = 0
     if user is not None:
@@ -123,7 +125,7 @@ def recommend_all(
     Args:
         model: a fitted model.
         output: a .parquet or .csv file, or postgresql://...[?table=NAME].
-        users: viewer ids; None: all viewers of the log.
+        users: viewer ids, blank ones left out; None: all viewers of the log.
         k: how many items each.
         rules: what must not be shown.
         progress: called with what is being done and the share that is done.
@@ -182,7 +184,9 @@ def check_output(output: str) -> None:
 
 
 def read_ids(path: str) -> list[str]:
-    """Ids from a file: one a line, or the first column of a Parquet file; a header line is left out.
+    """Ids from a file: one a line, or the first column of a Parquet file; blank lines are left out.
+
+    A first line such as `user` may be a heading or an id: `but_heading` tells, with the log at hand.
 
     Raises:
         DataError: the file cannot be read as text or Parquet, or holds no id.
@@ -199,12 +203,21 @@ def read_ids(path: str) -> list[str]:
             ids = file.read_text(encoding="utf-8-sig").splitlines()
     except (UnicodeDecodeError, pa.ArrowException) as error:
         raise DataError("expected ids, one a line (UTF-8), or a Parquet file", file=file) from error
-    if not parquet and ids and ids[0].strip().lower() in _HEADERS:
-        ids = ids[1:]
-    ids = [one for one in ids if one]
+    ids = [one for one in ids if one and one.strip()]
     if not ids:
         raise DataError("expected ids, one a line, found none", file=file)
     return ids
+
+
+def but_heading(ids: Sequence[str], known: Container[str]) -> list[str]:
+    """Ids from a file without its heading: a first line that says what ids are, and is none itself.
+
+    Args:
+        ids: the file's lines.
+        known: the ids that there are.
+    """
+    heads = len(ids) > 1 and ids[0].strip().lower() in _HEADERS and ids[0] not in known
+    return list(ids[1:] if heads else ids)
 
 
 def _everybody(model: Model) -> tuple[pa.Array, Int64]:
@@ -220,12 +233,12 @@ def _everybody(model: Model) -> tuple[pa.Array, Int64]:
 
 def _some(model: Model, users: Sequence[str]) -> tuple[pa.Array, Int64]:
     """Ids and codes of some viewers, each once, in the order asked."""
-    ids = list(dict.fromkeys(users))
+    ids = [one for one in dict.fromkeys(users) if one.strip()]
     return asked_of(ids), model.askers(ids).viewers
 
 
 def _plan_of(model: Model, users: Sequence[str] | None, k: int, rules: Rules) -> Plan:
-    """What makes two runs the same run: bundle, viewers, ties, k and rules; a clock's now is the first run's."""
+    """What makes two runs the same run: bundle, viewers, ties, k, rules; a clock's now is the first one's."""
     asked = {**asdict(rules), "now": None if rules.now is None else rules.now_ms}
     who = "all" if users is None else list(users)
     text = json.dumps([model.fingerprint, sorted(model.deleted), model.ties, k, CHUNK, asked, who])
