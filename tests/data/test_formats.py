@@ -254,6 +254,33 @@ def test_a_folder_gives_the_files_that_are_most_of_all_a_log(tmp_path):
     assert "read: a, b; left out: README, movies, tags" in log.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"user": "user", "item": "user"}, "'user' is asked for as user and as item"),
+        ({"user": "user", "item": 0}, "'user' is asked for as user and as item"),
+        ({"time": 2, "order": 2}, "'timestamp' is asked for as time and as order"),
+    ],
+)
+def test_a_column_is_one_thing_only(tmp_path, asked, words):
+    path = written(tmp_path, "user,item,timestamp\na,x,978300760\n")
+    with pytest.raises((DataError, SettingsError), match=words):
+        read_log(path, **asked)
+
+
+def test_columns_of_one_name_are_told_apart_by_position(tmp_path):
+    path = written(tmp_path, "user,item,user,note,note\na,x,b,1,2\n")
+    with pytest.raises(DataError, match=r"2 columns have the name 'user'.* --columns user=N"):
+        read_log(path)
+    assert events(read_log(path, user=2))[0][:2] == ("b", "x")
+    table = pa.table([["a"], ["x"], ["b"]], names=["user", "item", "user"])
+    pq.write_table(table, tmp_path / "parquet")
+    for source in (table, tmp_path / "parquet"):
+        for asked in ({}, {"user": 2}):
+            with pytest.raises(DataError, match=r"2 columns have the name 'user'.* Rename one"):
+                read_log(source, **asked)
+
+
 def test_a_guess_in_a_folder_is_borne_out_or_refused(tmp_path):
     written(tmp_path, "Debian GNU/Linux 12 \\n \\l\n", "issue")
     written(tmp_path, "127.0.0.1 localhost\n", "hosts")

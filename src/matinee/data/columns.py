@@ -140,12 +140,14 @@ def choose_columns(
         file: named in errors.
 
     Raises:
-        DataError: a column that was asked for is not there, or viewer or item have none.
+        DataError: a column that was asked for is not there, is asked for twice, or has the name of another;
+            or viewer or item have none.
     """
     for role in asked:
         if role not in ROLES:
             raise unknown_name("column role", role, ROLES)
     chosen = {role: place_of(name, names, role, file) for role, name in asked.items() if name != ""}
+    _refuse_twice(chosen, names, file)
     taken = set(chosen.values())
     chosen |= {role: place for role, place in guessed.items() if role not in asked and place not in taken}
     for role, what in (("user", "viewers"), ("item", "items")):
@@ -155,7 +157,50 @@ def choose_columns(
                 file=file,
                 remedy="Name them: --columns user=NAME,item=NAME (without a header: positions from 0).",
             )
+    by_name = {role: place for role, place in chosen.items() if not _is_place(asked.get(role, ""), names)}
+    refuse_namesakes(
+        by_name, names, file, "Rename one of them, or say --columns {role}=N, its position from 0."
+    )
     return {role: chosen[role] for role in ROLES if role in chosen}
+
+
+def _refuse_twice(chosen: Mapping[str, int], names: Sequence[str], file: object) -> None:
+    """Refuse two roles for one column."""
+    role_of: dict[int, str] = {}
+    for role, place in chosen.items():
+        if role_of.setdefault(place, role) != role:
+            raise DataError(
+                f"column {names[place]!r} is asked for as {role_of[place]} and as {role}",
+                file=file,
+                remedy="Name a column of its own for each, with --columns.",
+            )
+
+
+def refuse_namesakes(chosen: Mapping[str, int], names: Sequence[str], file: object, remedy: str) -> None:
+    """Refuse a column that has a role where another has the same name.
+
+    Args:
+        chosen: role -> position.
+        names: the file's columns.
+        file: named in the error.
+        remedy: what to do about it; `{role}` stands for the role.
+
+    Raises:
+        DataError: names the column.
+    """
+    for role, place in chosen.items():
+        if names.count(names[place]) > 1:
+            raise DataError(
+                f"{names.count(names[place])} columns have the name {names[place]!r}, so which is the {role} "
+                "cannot be told",
+                file=file,
+                remedy=remedy.format(role=role),
+            )
+
+
+def _is_place(name: str, names: Sequence[str]) -> bool:
+    """Whether a column was asked for by its position."""
+    return name.isdecimal() and name not in names
 
 
 def place_of(name: str, names: Sequence[str], role: str, file: object) -> int:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from matinee.core.errors import DataError
-from matinee.data.columns import bare_name, choose_columns, guess_columns, has_types
+from matinee.data.columns import bare_name, choose_columns, guess_columns, has_types, refuse_namesakes
 from matinee.data.streams import compression_of, open_bytes, read_start
 from matinee.data.times import is_number, is_time, looks_like_moment
 
@@ -138,6 +138,7 @@ def _tabular(path: Path, compression: str | None, form: str, asked: Mapping[str,
 def table_layout(names: Sequence[str], asked: Mapping[str, str], path: Path, **facts: Any) -> Layout:
     """The layout of what has named and typed columns already."""
     columns = choose_columns(names, asked, guess_columns(names), path)
+    refuse_namesakes(columns, names, path, "Rename one of them.")
     return Layout(file=path, names=tuple(names), columns=columns, **facts)
 
 
