@@ -8,6 +8,7 @@ import pytest
 import matinee
 from matinee.core.errors import InputError, MatineeError, SettingsError
 from matinee.data.split import split_log
+from matinee.data.vocabulary import Vocabulary
 from matinee.evaluate.judge import judge
 from matinee.recipes.compare import DEFAULT_ROWS, compare
 from matinee.recipes.evaluate import evaluate
@@ -85,6 +86,33 @@ def test_the_first_try_is_the_default_and_what_was_set_stays_set():
     assert len({json.dumps(settings, sort_keys=True) for settings in tries}) == 6
     assert tries == draw_tries("ials", {"factors": 7}, 6, seed=0)
     assert draw_tries("popularity", {}, 6, seed=0) == [{}]
+
+
+def test_a_variant_is_tried_beside_the_default_even_with_one_try():
+    assert draw_tries("friends", {}, 1, seed=0) == [{}, {"best_only": True}]
+    assert draw_tries("friends", {"power": 2.0}, 1, seed=0)[1] == {"power": 2.0, "best_only": True}
+    assert draw_tries("friends", {"best_only": False}, 1, seed=0) == [{"best_only": False}]
+    more = draw_tries("friends", {}, 4, seed=0)
+    assert len(more) == 4
+    assert more[:2] == [{}, {"best_only": True}]
+
+
+def test_validation_says_whether_all_friends_are_asked_or_the_closest_one():
+    # Each viewer has a twin, whose next choices are the viewer's own, and three who like other things.
+    random = np.random.default_rng(0)
+    rows: list[list[int]] = []
+    for _ in range(40):
+        shared = random.permutation(100)[:8].tolist()
+        for _ in range(2):
+            own = [item for item in random.permutation(100)[:4].tolist() if item not in shared]
+            rows.append(own + shared)
+    friends = [[viewer ^ 1, *random.permutation(80)[:3].tolist()] for viewer in range(80)]
+    log = log_of(rows, n_items=100, order="order", friends=ragged(friends))
+    row = compare(log, ["friends"], protocol="leave-one-out").to_json()["recommenders"][0]
+    assert [one["settings"]["best_only"] for one in row["tries"]] == [False, True]
+    values = [one["value"] for one in row["tries"]]
+    assert row["settings"]["best_only"] is bool(np.argmax(values))
+    assert row["validation"] == pytest.approx(max(values))
 
 
 def test_refit_uses_validation_too_and_a_given_test_always_refits():
@@ -218,3 +246,20 @@ def test_a_bundle_whose_fit_saw_the_test_is_refused():
         evaluate(held, log, protocol="time-split")
     with pytest.raises(InputError, match="another log"):
         evaluate(held, replace(log, fingerprint="changed"))
+
+
+def test_a_test_of_strangers_alone_is_refused():
+    log = walks(40)
+    others = [f"V{code}" for code in range(40)]
+    with pytest.raises(InputError, match=r"None of the test's 40 viewers is in the log: are the ids written"):
+        compare(log, ["popularity"], test=replace(log, viewers=Vocabulary(others)))
+    items = Vocabulary([f"I{code}" for code in range(40)])
+    with pytest.raises(InputError, match="None of the test's 40 items is in the log"):
+        compare(log, ["popularity"], test=replace(log, items=items))
+
+
+def test_settings_of_a_recommender_that_is_not_compared():
+    with pytest.raises(SettingsError, match="given for ease, which is not compared: compared are popularity"):
+        compare(walks(40), ["popularity"], settings={"ease": {"ridge": "1"}})
+    with pytest.raises(SettingsError, match="Unknown recommender 'eas': did you mean 'ease'"):
+        compare(walks(40), ["popularity"], settings={"eas": {"ridge": "1"}})

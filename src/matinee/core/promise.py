@@ -99,7 +99,8 @@ class Recommender(Protocol):
 
     A keeper also has the class attributes `Config` (its frozen dataclass) and `space` (what a search may
     change: setting -> `Choice` or `Span`), and a constructor that takes the config's fields as keywords. Its
-    `fit(log, *, seed=0)` returns a `matinee.answers.model.Model`.
+    `fit(log, *, seed=0)` returns a `matinee.answers.model.Model`. Where it has `variants`, a tuple of
+    settings, `compare` always tries each on validation beside the default.
     """
 
     @property

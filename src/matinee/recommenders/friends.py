@@ -57,6 +57,8 @@ class Friends:
         "floor": Span(low=1e-4, high=0.3, log=True),
         "backoff": Span(low=1e-3, high=3.0, log=True),
     }
+    # Whether all friends or the one closest in taste: validation says, even where nothing else is tried.
+    variants: ClassVar[tuple[dict[str, Any], ...]] = ({"best_only": True},)
 
     def __init__(self, **settings: Any) -> None:
         self.config = make_config(FriendsConfig, settings, self.name)
