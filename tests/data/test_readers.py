@@ -181,9 +181,50 @@ def test_blank_ids_are_no_ids(blank, kind):
     assert log.viewers.ids(range(log.n_viewers)) == [" b", "ü", "d"]
 
 
-def test_ids_that_are_no_strings_or_whole_numbers_are_refused(tmp_path):
-    with pytest.raises(DataError, match="not double"):
-        read_log(pa.table({"user": [1.0, 2.0], "item": ["a", "b"]}))
+def test_whole_numbers_that_an_empty_cell_made_floating_are_whole_again(tmp_path):
+    frame = pd.DataFrame({"user": [1.0, None, 2.0], "item": ["a", "b", "c"]})
+    with pytest.raises(DataError, match="row 2, column 'user': the row has no viewer"):
+        read_log(frame)
+    frame.to_parquet(tmp_path / "log")
+    categories = frame.assign(user=frame["user"].astype("category"))
+    for source in (frame, tmp_path / "log", pa.Table.from_pandas(frame), categories):
+        log = read_log(source, LogOptions(skip_bad=True))
+        assert log.viewers.ids([0, 1]) == ["1", "2"]
+        assert any("ids in 'user'" in note and "1.0 was read as '1'" in note for note in log.notes)
+    assert not any("1.0" in note for note in read_log(pa.table({"user": [1], "item": ["a"]})).notes)
+
+
+def test_the_note_on_whole_numbers_outlives_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("matinee.data.read._SMALL_BYTES", 0)
+    pq.write_table(pa.table({"user": [1.0, 2.0], "item": ["a", "b"]}), tmp_path / "log")
+    notes = [read_log(tmp_path / "log").notes for _ in range(2)]
+    assert notes[0] == notes[1]
+    assert "1.0 was read as '1'" in notes[0][0]
+
+
+UNUSABLE = {
+    "fractions": ({"user": [1.0, 2.5], "item": ["a", "b"]}, r"column 'user': .* not whole \(found 2\.5\)"),
+    "too large": ({"user": [2.0**60], "item": ["a"]}, "column 'user': .* not whole"),
+    "lists": ({"user": ["a"], "item": [["x"]]}, "column 'item': .* of type list"),
+    "truths": ({"user": [True], "item": ["x"]}, "column 'user': .* of type bool"),
+    "true times": ({"user": ["a"], "item": ["x"], "time": [True]}, "column 'time': .*bool holds no times"),
+    "bytes": ({"user": ["a"], "item": [b"\xff"]}, "column 'item': .*UTF8"),
+    "lists of numbers": ({"user": ["a"], "item": ["x"], "rating": [[1]]}, "column 'rating': "),
+}
+
+
+@pytest.mark.parametrize(("table", "words"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_column_that_cannot_be_read_is_named(tmp_path, table, words):
+    pq.write_table(pa.table(table), tmp_path / "log")
+    for source in (pa.table(table), tmp_path / "log"):
+        with pytest.raises(DataError, match=words) as caught:
+            read_log(source)
+        assert "text or numbers" not in str(caught.value)
+
+
+def test_a_frame_that_mixes_types_names_its_column():
+    with pytest.raises(DataError, match="column 'item': the column mixes types"):
+        read_log(pd.DataFrame({"user": ["a", "b"], "item": [1, "x"]}))
 
 
 def test_times_in_the_future_are_kept_and_noted(tmp_path):

@@ -20,6 +20,7 @@ class FileReport:
         bad_examples: the first few of those, each with its row and what is wrong.
         time_units: unit -> rows whose time was in it; "dates" for ISO strings and timestamps.
         encoding: of a text file.
+        whole: columns of ids that came as floating numbers and were read as whole ones.
     """
 
     file: str
@@ -30,6 +31,7 @@ class FileReport:
     bad_examples: tuple[str, ...] = ()
     time_units: Mapping[str, int] = field(default_factory=dict)
     encoding: str = "utf-8"
+    whole: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,9 @@ class ReadReport:
 def report_from_json(values: Mapping[str, Any]) -> ReadReport:
     """The report that `ReadReport.to_json` wrote."""
     files = tuple(
-        FileReport(**{**one, "bad_examples": tuple(one["bad_examples"])}) for one in values["files"]
+        FileReport(
+            **{**one, "bad_examples": tuple(one["bad_examples"]), "whole": tuple(one.get("whole", ()))}
+        )
+        for one in values["files"]
     )
     return ReadReport(**{**values, "files": files})

@@ -207,6 +207,9 @@ def _facts_in_words(report: ReadReport, indexed: Indexed) -> tuple[str, ...]:
         if file.bad_rows:
             examples = "; ".join(file.bad_examples)
             notes.append(f"{file.bad_rows} malformed rows of {file.file} were left out: {examples}")
+        if file.whole:
+            columns = " and ".join(map(repr, file.whole))
+            notes.append(f"the ids in {columns} of {file.file} are floating numbers: 1.0 was read as '1'")
         if len(file.time_units) > 1:
             units = ", ".join(f"{n} in {unit}" for unit, n in file.time_units.items())
             notes.append(

@@ -18,16 +18,26 @@ from matinee.data.formats import Layout
 from matinee.data.gather import Gather
 from matinee.data.streams import damaged, encoding_of
 from matinee.data.times import is_number
-from matinee.data.values import Columns, parse_columns, problem_of
+from matinee.data.values import Columns, UnusableColumn, parse_columns, problem_of, whole_ids
 
 _EXAMPLES = 5
+# Forms whose columns have types of their own: in text an id is what stands there, byte for byte.
+_TYPED = ("parquet", "arrow", "table")
 _REMEDY = "Correct the row, or leave such rows out with --skip-bad."
 _TIME_REMEDY = (
     "Correct the row, or leave such rows out with --skip-bad; if the column holds positions, no times, say "
     "--columns order=NAME,time=."
 )
 # What Arrow and Python raise over content that is not as the first rows promised.
-_UNREADABLE = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError, UnicodeDecodeError)
+_UNREADABLE = (
+    *(pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError, UnicodeDecodeError),
+    UnusableColumn,
+)
+_COLUMN_REMEDY = {
+    "time": "Write times as ISO dates, or as seconds or milliseconds since 1970.",
+    "order": "Write positions as whole numbers.",
+    "value": "Write values as numbers.",
+}
 
 
 @dataclass
@@ -38,6 +48,7 @@ class _Tally:
     bad_rows: int = 0
     examples: list[str] = field(default_factory=list)
     units: dict[str, int] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)
 
 
 class _NeedsCare(Exception):
@@ -74,7 +85,10 @@ def _read_either_way(layout: Layout, gather: Gather, *, skip_bad: bool) -> FileR
     )
     if encoding != layout.encoding:
         return _read_either_way(replace(layout, encoding=encoding), gather, skip_bad=skip_bad)
-    return _report(layout, _read(careful_batches(layout), layout, gather, skip_bad=skip_bad))
+    try:
+        return _report(layout, _read(careful_batches(layout), layout, gather, skip_bad=skip_bad))
+    except UnusableColumn as error:
+        raise _unusable(layout, error) from error
 
 
 def read_table(source: Any, layout: Layout, gather: Gather, *, skip_bad: bool) -> FileReport:
@@ -90,10 +104,16 @@ def read_table(source: Any, layout: Layout, gather: Gather, *, skip_bad: bool) -
 
 
 def _unusable(layout: Layout, error: Exception) -> DataError:
+    if isinstance(error, UnusableColumn):
+        return DataError(
+            error.problem,
+            file=layout.file,
+            column=layout.column(error.role),
+            value=error.value,
+            remedy=_COLUMN_REMEDY.get(error.role, "Write the ids as strings."),
+        )
     words = str(error).splitlines()[0].rstrip(".")
-    return DataError(
-        f"a column cannot be read: {words}", file=layout.file, remedy="Write it as text or numbers."
-    )
+    return DataError(f"it cannot be read: {words}", file=layout.file, remedy="Write it again.")
 
 
 def _report(layout: Layout, tally: _Tally) -> FileReport:
@@ -106,13 +126,16 @@ def _report(layout: Layout, tally: _Tally) -> FileReport:
         bad_examples=tuple(tally.examples),
         time_units=tally.units,
         encoding=layout.encoding,
+        whole=tuple(layout.column(role) for role in sorted(tally.whole)),
     )
 
 
 def _read(batches: Iterator[Batch], layout: Layout, gather: Gather, *, skip_bad: bool) -> _Tally:
     tally = _Tally()
     for batch in batches:
-        columns = parse_columns(batch.arrays)
+        arrays, whole = whole_ids(batch.arrays) if layout.form in _TYPED else (batch.arrays, ())
+        columns = parse_columns(arrays)
+        tally.whole.update(whole)
         if (columns.bad or batch.torn) and batch.rows is None:
             raise _NeedsCare
         if columns.bad or batch.torn:

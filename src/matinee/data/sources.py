@@ -159,13 +159,24 @@ def open_table(source: Any, asked: Mapping[str, str]) -> tuple[Any, Layout]:
             "polars or Arrow table (a lazy polars frame is collected first)."
         )
     layout = table_layout(names, asked, TABLE, form="table", described=_describe(source))
+    names = [names[place] for place in dict.fromkeys(layout.columns.values())]
     try:
-        return _arrow(source, [names[place] for place in dict.fromkeys(layout.columns.values())]), layout
+        return _arrow(source, names), layout
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        words = str(error).splitlines()[0].rstrip(".")
+        column, words = _unreadable(source, names, error)
         raise DataError(
-            f"a column cannot be read: {words}", file=TABLE, remedy="Make its ids strings."
+            f"the column mixes types: {words}", file=TABLE, column=column, remedy="Make all of it strings."
         ) from error
+
+
+def _unreadable(source: Any, names: Sequence[str], error: Exception) -> tuple[str | None, str]:
+    """The first column that Arrow cannot take, and why."""
+    for name in names:
+        try:
+            _arrow(source, [name])
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as found:
+            return name, str(found.args[0]).splitlines()[0].rstrip(".")
+    return None, str(error.args[0]).splitlines()[0].rstrip(".")
 
 
 def _describe(source: Any) -> str:

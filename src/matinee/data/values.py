@@ -16,7 +16,10 @@ from matinee.data.times import to_ms
 
 CODED = pa.dictionary(pa.int32(), pa.string())
 EMPTY_VALUES = ("", "NA", "N/A", "NULL", "null", "None", "NaN", "nan", "\\N")
+IDS = ("user", "item", "kind")
 UNNAMED_KIND = "unknown"
+# Up to here every whole number has a floating one of its own.
+_EXACT = 2.0**53
 _PROBLEMS = {
     "user": "the row has no viewer",
     "item": "the row has no item",
@@ -24,6 +27,20 @@ _PROBLEMS = {
     "order": "not a whole number",
     "value": "not a number",
 }
+
+
+class UnusableColumn(Exception):
+    """A column is of a type, or holds what, its role cannot be read from.
+
+    Args:
+        role: the role.
+        problem: what was found and what was expected.
+        value: the first such value, where it is one.
+    """
+
+    def __init__(self, role: str, problem: str, value: object = None) -> None:
+        super().__init__(problem)
+        self.role, self.problem, self.value = role, problem, value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,30 +88,68 @@ def parse_columns(arrays: Mapping[str, pa.Array]) -> Columns:
         arrays: role -> the column as read, any Arrow type.
 
     Raises:
-        pa.ArrowInvalid: a column's type cannot hold what its role needs.
+        UnusableColumn: a column's type cannot hold what its role needs.
     """
     coded: dict[str, Any] = {}
     numbers: dict[str, NDArray[Any]] = {}
     bad: dict[str, Bool | None] = {}
     units: Mapping[str, int] = {}
     for role, array in arrays.items():
-        if role in ("user", "item"):
-            coded[role], bad[role] = to_ids(array)
-        elif role == "kind":
-            coded[role] = _to_kinds(array)
-        elif role == "time":
-            times = to_ms(array)
-            numbers[role], bad[role], units = times.ms, times.bad, times.units
-        elif role == "order":
-            numbers[role], bad[role] = to_positions(array)
-        else:
-            numbers[role], bad[role] = to_values(array)
+        try:
+            if role in ("user", "item"):
+                coded[role], bad[role] = to_ids(array)
+            elif role == "kind":
+                coded[role] = _to_kinds(array)
+            elif role == "time":
+                times = to_ms(array)
+                numbers[role], bad[role], units = times.ms, times.bad, times.units
+            elif role == "order":
+                numbers[role], bad[role] = to_positions(array)
+            else:
+                numbers[role], bad[role] = to_values(array)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, ValueError) as error:
+            raise UnusableColumn(role, str(error).splitlines()[0].rstrip(".")) from error
     return Columns(
         coded=coded,
         numbers=numbers,
         bad={role: mask for role, mask in bad.items() if mask is not None},
         units=units,
     )
+
+
+def whole_ids(arrays: Mapping[str, pa.Array]) -> tuple[Mapping[str, pa.Array], frozenset[str]]:
+    """Ids that came as floating numbers, as pandas makes them of a column with an empty cell: as whole ones.
+
+    Args:
+        arrays: role -> the column as read.
+
+    Returns:
+        The columns, ids whole, null where there is none; and the roles in which that was done.
+
+    Raises:
+        UnusableColumn: a number is not whole, or so large that it may stand for several.
+    """
+    floating = {role for role in IDS if role in arrays and _holds_floats(arrays[role].type)}
+    if not floating:
+        return arrays, frozenset()
+    return {**arrays, **{role: _whole(role, arrays[role]) for role in floating}}, frozenset(floating)
+
+
+def _holds_floats(kind: Any) -> bool:
+    return bool(pa.types.is_floating(kind.value_type if pa.types.is_dictionary(kind) else kind))
+
+
+def _whole(role: str, array: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    numbers = np.asarray(array.cast(pa.float64()).fill_null(np.nan))
+    missing = np.isnan(numbers)
+    wrong = ~missing & ((numbers != np.floor(numbers)) | (np.abs(numbers) > _EXACT))
+    if wrong.any():
+        raise UnusableColumn(
+            role, "ids are strings or whole numbers, and these are not whole", float(numbers[wrong][0])
+        )
+    return pa.array(np.where(missing, 0.0, numbers).astype(np.int64), mask=missing)
 
 
 def to_ids(array: pa.Array) -> tuple[pa.Array, Bool | None]:
@@ -113,7 +168,7 @@ def to_ids(array: pa.Array) -> tuple[pa.Array, Bool | None]:
     if pa.types.is_integer(kind):
         return array, np.asarray(array.is_null()) if array.null_count else None
     if pa.types.is_floating(kind) or pa.types.is_nested(kind) or pa.types.is_boolean(kind):
-        raise pa.ArrowInvalid(f"ids are strings or whole numbers, not {kind}: write them as strings")
+        raise pa.ArrowInvalid(f"ids are strings or whole numbers, and these are of type {kind}")
     array = array.cast(pa.string())
     return array, blank_ids(array)
 
