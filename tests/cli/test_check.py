@@ -82,3 +82,19 @@ def test_what_is_unusable_is_one_sentence_and_exit_status_2(
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
+
+
+def test_ratings_to_be_predicted_are_neither_judged_nor_fitted_yet(folder: Path) -> None:
+    done = matinee("check", "log.csv", "--target", "rating", "--json", "-", cwd=folder)
+    assert done.returncode == 0
+    assert "Cannot be judged by time-split: The log's target is the rating's value" in done.stderr
+    report = json.loads(done.stdout)
+    assert not any(one["supported"] for one in report["protocols"])
+    assert not any(one["fits"] for one in report["needs"])
+    assert "no recommender here predicts" in done.stderr
+
+
+def test_a_fit_on_a_part_of_the_log_says_how_much_of_it(folder: Path) -> None:
+    words = ("--recommender", "popularity", "--hold-out", "leave-one-out", "-o", "b")
+    done = matinee("fit", "log.csv", *words, cwd=folder)
+    assert "24 events of the log's 30, 6 viewers, 7 items." in done.stdout

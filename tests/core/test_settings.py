@@ -70,3 +70,30 @@ def test_config_values_are_plain_json():
         "centred": False,
         "norm": "l2",
     }
+
+
+def test_what_has_no_settings_says_so():
+    from matinee.recommenders import make_recommender
+
+    with pytest.raises(
+        SettingsError, match=r"Unknown setting of popularity 'x': popularity has no settings\.$"
+    ):
+        make_recommender("popularity", {"x": "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("ease", {"features": "-1"}),
+        ("ease", {"ridge": "inf"}),
+        ("ials", {"factors": "inf"}),
+        ("item_knn", {"neighbours": "nan"}),
+        ("transitions", {"decays": ".5,.5"}),
+        ("transitions", {"features": "-1"}),
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(name, bad):
+    from matinee.recommenders import make_recommender
+
+    with pytest.raises(SettingsError, match=f"{name}.*{next(iter(bad))}"):
+        make_recommender(name, bad)

@@ -18,7 +18,7 @@ from matinee.data.split import split_log
 from matinee.recipes import choose as choosing
 from matinee.recipes import fit as fitting
 from matinee.recipes.fit import FitOptions, check_folder, fit_bundle, fit_model
-from matinee.testing.made_logs import log_of
+from matinee.testing.made_logs import log_of, ragged
 
 DATA = Path(os.environ.get("MATINEE_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
 
@@ -201,3 +201,38 @@ def test_a_real_log_from_file_to_titled_reasons(tmp_path):
     loaded = matinee.load(tmp_path / "b")
     assert loaded.recommend(["196"], k=10).sources == ["item_knn"]
     assert loaded.log.n_viewers == 943
+
+
+def test_the_events_are_those_that_were_learnt_with_the_logs_own_beside(log, tmp_path):
+    options = FitOptions(recommender="popularity", hold_out="leave-one-out")
+    facts = fit_bundle(log, tmp_path / "b", options).facts
+    assert (facts["events"], facts["log_events"]) == (660, 720)
+    assert (facts["viewers"], facts["log_viewers"]) == (60, 60)
+    assert len(load(tmp_path / "b").log) == 660
+
+
+def test_ratings_to_be_predicted_are_refused_as_by_a_comparison(log, tmp_path):
+    rated = replace(log, target="rating")
+    with pytest.raises(SettingsError, match="no recommender here predicts values"):
+        fit_bundle(rated, tmp_path / "b", FitOptions(recommender="popularity"))
+    assert not (tmp_path / "b").exists()
+    with pytest.raises(SettingsError, match="no recommender here predicts values"):
+        matinee.compare(rated)
+
+
+@pytest.mark.parametrize("name", choosing.PEOPLE)
+def test_what_needs_people_is_refused_without_them_before_the_work(name):
+    with pytest.raises(SettingsError, match=f"{name} answers from other people's histories"):
+        FitOptions(recommender=name, histories=False).check()
+
+
+def test_what_needs_people_is_all_that_a_bundle_refuses_without_them(log, tmp_path):
+    befriended = replace(log, friends=ragged([[1], *[[] for _ in range(log.n_viewers - 1)]]))
+    refused = set()
+    for name in matinee.recommenders():
+        model = fitting.make_recommender(name, {}).fit(befriended)
+        try:
+            model.save(tmp_path / name, histories=False)
+        except InputError:
+            refused.add(name)
+    assert refused == set(choosing.PEOPLE)

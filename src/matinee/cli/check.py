@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from matinee.cli.log_options import Logs, with_log_options
 from matinee.cli.output import JsonPath, Output, Quiet, Seed
+from matinee.core.memory import size_words
 from matinee.data.options import LogOptions
 
 if TYPE_CHECKING:
@@ -126,10 +127,10 @@ def _protocols(report: CheckReport) -> Iterator[str | Table]:
 
 def _needs(report: CheckReport) -> Iterator[str | Table]:
     machine = report.machine
-    free = "" if machine.memory_bytes is None else f", {_size(machine.memory_bytes)} of memory free"
+    free = "" if machine.memory_bytes is None else f", {size_words(machine.memory_bytes)} of memory free"
     yield (
         f"A fit with default settings on this machine ({machine.system}, {machine.cores} cores{free}), "
-        f"beside the log's own {_size(report.log_bytes)}:"
+        f"beside the log's own {size_words(report.log_bytes)}:"
     )
     table = _table("recommender", "memory", "CPU time", "")
     for one in report.needs:
@@ -138,7 +139,7 @@ def _needs(report: CheckReport) -> Iterator[str | Table]:
         else:
             table.add_row(
                 one.name,
-                _size(one.memory_bytes),
+                size_words(one.memory_bytes),
                 _duration(one.cpu_s),
                 "" if one.fits else "more than there is",
             )
@@ -155,10 +156,6 @@ def _table(*columns: str) -> Table:
             name, justify="right" if name in ("targets", "viewers", "memory", "CPU time") else "left"
         )
     return table
-
-
-def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{max(1, round(n_bytes / 2**20)):,} MiB"
 
 
 def _duration(seconds: float) -> str:

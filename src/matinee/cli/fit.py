@@ -79,8 +79,9 @@ def _summary(facts: Mapping[str, Any], viewer: str) -> Iterator[str]:
 
     bundle = shlex.quote(facts["bundle"])
     settings = ", ".join(f"{key}={value}" for key, value in facts["settings"].items())
+    of_all = "" if facts["events"] == facts["log_events"] else f" of the log's {facts['log_events']:,}"
     yield (
-        f"Fitted {facts['recommender']} on {facts['fitted_on']}: {facts['events']:,} events, "
+        f"Fitted {facts['recommender']} on {facts['fitted_on']}: {facts['events']:,} events{of_all}, "
         f"{facts['viewers']:,} viewers, {facts['items']:,} items."
     )
     if settings:

@@ -40,10 +40,13 @@ def require(bytes_: int, what: str, remedy: str) -> None:
         TooLarge: names what is needed and what there is.
     """
     if not fits(bytes_):
-        there = (available_bytes() or 0) / 2**30
-        raise TooLarge(
-            f"{what} needs {bytes_ / 2**30:.1f} GiB of memory, {there:.1f} GiB are available: {remedy}."
-        )
+        there = size_words(available_bytes() or 0)
+        raise TooLarge(f"{what} needs {size_words(bytes_)} of memory, {there} are available: {remedy}.")
+
+
+def size_words(bytes_: int) -> str:
+    """A size as people say it: GiB, or whole MiB below that."""
+    return f"{bytes_ / 2**30:.1f} GiB" if bytes_ >= 2**30 else f"{max(1, round(bytes_ / 2**20)):,} MiB"
 
 
 def _machine(path: Path) -> int | None:

@@ -31,6 +31,8 @@ def make_config(cls: type[C], values: Mapping[str, Any], what: str) -> C:
     hints = get_type_hints(cls)
     names = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
     for key in values:
+        if not names:
+            raise SettingsError(f"Unknown setting of {what} {key!r}: {what} has no settings.")
         if key not in names:
             raise unknown_name(f"setting of {what}", key, names)
     fitted = {}

@@ -174,6 +174,19 @@ def tied_times(log: InteractionLog) -> float | None:
     return float(tied.mean())
 
 
+def refuse_values(log: InteractionLog) -> None:
+    """Refuse a log whose ratings are to be predicted, which nothing here does.
+
+    Raises:
+        SettingsError: the log's target is the rating's value.
+    """
+    if log.target == "rating":
+        raise SettingsError(
+            "The log's target is the rating's value, and no recommender here predicts values: leave --target "
+            "rating out, or say which ratings count (--positive rating>=4)."
+        )
+
+
 def _check(log: InteractionLog, protocol: str, targets: str, test: InteractionLog | None) -> None:
     if targets not in TARGETS:
         raise unknown_name("kind of targets", targets, TARGETS)
@@ -186,8 +199,4 @@ def _check(log: InteractionLog, protocol: str, targets: str, test: InteractionLo
             "leave-one-out needs an order of events, and this log has neither times nor an order column: "
             "take random-holdout."
         )
-    if log.target == "rating":
-        raise SettingsError(
-            "The log's target is the rating's value, and no recommender here predicts values: leave --target "
-            "rating out, or say which ratings count (--positive rating>=4)."
-        )
+    refuse_values(log)

@@ -186,6 +186,12 @@ def check_protocols(log: InteractionLog, default: str, *, seed: int = 0) -> tupl
 def check_needs(log: InteractionLog) -> tuple[FitNeeds, ...]:
     """What a fit of each recommender with its default settings would take, cheapest first."""
     free = available_bytes()
+    if log.target == "rating":
+        no = "not possible: no recommender here predicts a rating's value"
+        return tuple(
+            FitNeeds(name=name, memory_bytes=None, cpu_s=None, fits=False, words=no)
+            for name in sorted(RECOMMENDERS)
+        )
     found = []
     for name, make in RECOMMENDERS.items():
         if name == "friends" and log.friends is None:
@@ -211,7 +217,7 @@ def this_machine() -> Machine:
 
 
 def _check_protocol(log: InteractionLog, name: str, seed: int, step: int) -> ProtocolCheck:
-    if name == "given":
+    if name == "given" and log.target != "rating":
         return ProtocolCheck(name=name, supported=True, words="needs a test file of its own: --test FILE")
     try:
         split = split_log(log, name, seed=seed)

@@ -23,6 +23,9 @@ Progress = Callable[[str, float], None]
 METRIC = "ndcg@10"
 FEWEST_VIEWERS = 200
 
+# Recommenders that answer from other people's histories.
+PEOPLE = ("friends", "user_knn")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
@@ -48,8 +51,7 @@ def candidates(log: Any, *, histories: bool) -> list[str]:
         log: the log.
         histories: whether the model may answer from other people's histories.
     """
-    people = {"friends", "user_knn"}
-    names = [name for name in DEFAULT_ROWS if name in RECOMMENDERS and (histories or name not in people)]
+    names = [name for name in DEFAULT_ROWS if name in RECOMMENDERS and (histories or name not in PEOPLE)]
     return [name for name in names if name != "friends" or log.friends is not None]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from matinee.core.electricity import electricity_dollars
-from matinee.core.errors import MatineeError, SettingsError, unknown_name
+from matinee.core.errors import InputError, MatineeError, SettingsError, unknown_name
 from matinee.data.log import InteractionLog
 from matinee.data.read import read_log
 from matinee.data.split import Split, split_log, tied_times
@@ -89,6 +89,7 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
 
     Raises:
         SettingsError: an unknown name, setting or protocol.
+        InputError: the test has no viewer, or no item, of the log.
         MatineeError: no recommender could be fitted.
     """
     settings = dict(settings or {})
@@ -97,6 +98,8 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
     tell = on_progress or (lambda _doing, _share: None)
     tell("dividing the log", 0.0)
     given = read_log(test) if isinstance(test, str) else test
+    if given is not None:
+        _refuse_strangers(log, given)
     split = split_log(log, protocol, targets=targets, seed=seed, test=given)
     with tempfile.TemporaryDirectory(prefix="matinee-compare-") as place:
         handover = Path(place) / "log"
@@ -164,6 +167,18 @@ def _names(log: InteractionLog, asked: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(asked))
 
 
+def _refuse_strangers(log: InteractionLog, test: InteractionLog) -> None:
+    """Refuse a test of which nothing is in the log: it would judge nothing."""
+    for what, theirs, known in (
+        ("viewers", test.viewers, log.viewers),
+        ("items", test.items, log.items),
+    ):
+        if len(theirs) and (known.codes(theirs.arrow) < 0).all():
+            raise InputError(
+                f"None of the test's {len(theirs):,} {what} is in the log: are the ids written the same way?"
+            )
+
+
 def _check(
     names: Sequence[str], settings: Mapping[str, Mapping[str, Any]], at: Sequence[int], tries: int
 ) -> None:
@@ -175,9 +190,11 @@ def _check(
     if tries < 1:
         raise SettingsError(f"Each recommender needs at least one try, found {tries}.")
     for name, values in settings.items():
-        if name not in names:
-            raise unknown_name("recommender with settings", name, names)
         make_recommender(name, values)
+        if name not in names:
+            raise SettingsError(
+                f"Settings were given for {name}, which is not compared: compared are {', '.join(names)}."
+            )
 
 
 def _judge_one(name: str, plan: _Plan) -> Row:

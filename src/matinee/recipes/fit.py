@@ -12,16 +12,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from matinee.answers.bundle import refuse_foreign
 from matinee.answers.manifest import is_bundle, read_tombstones
 from matinee.answers.model import Model
 from matinee.core.errors import InputError, SettingsError, TooLarge, unknown_name
-from matinee.core.memory import require
+from matinee.core.memory import require, size_words
 from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
 from matinee.data.protocols import PROTOCOLS
-from matinee.data.split import Split, split_log
-from matinee.recipes.choose import METRIC, Choice, candidates, choose, split_to_choose_on
+from matinee.data.split import Split, refuse_values, split_log
+from matinee.recipes.choose import METRIC, PEOPLE, Choice, candidates, choose, split_to_choose_on
 from matinee.recipes.isolate_run import cpu_s, peak_rss_mb
 from matinee.recommenders import make_recommender
 
@@ -54,10 +56,16 @@ class FitOptions:
         """Refuse what no log could make right.
 
         Raises:
-            SettingsError: an unknown recommender, setting or protocol, or settings of no recommender.
+            SettingsError: an unknown recommender, setting or protocol, settings of no recommender, or a
+                recommender that cannot do without histories.
         """
         if self.recommender is not None:
             make_recommender(self.recommender, self.settings)
+            if not self.histories and self.recommender in PEOPLE:
+                raise SettingsError(
+                    f"{self.recommender} answers from other people's histories: keep them in the bundle "
+                    "(leave --no-histories out), or take another recommender."
+                )
         elif self.settings:
             raise SettingsError("Settings belong to a recommender: name it (--recommender NAME).")
         if self.hold_out is not None and self.hold_out not in PROTOCOLS:
@@ -100,7 +108,7 @@ def fit(
         The model; `facts` says what it was fitted on and what validation said of it.
 
     Raises:
-        SettingsError: an unknown recommender, setting or protocol.
+        SettingsError: an unknown recommender, setting or protocol; or the log's ratings are to be predicted.
         TooLarge: the fit would need more memory than there is.
     """
     options = FitOptions(recommender=recommender, settings=settings or {}, hold_out=hold_out, seed=seed)
@@ -112,6 +120,7 @@ def fit_model(
 ) -> Model:
     """Fit as the options say; the story of `fit`."""
     options.check()
+    refuse_values(log)
     cpu, wall = cpu_s(), time.perf_counter()
     held = split_log(log, options.hold_out, seed=options.seed) if options.hold_out else None
     learnt = held.train_and_validation if held else log
@@ -163,9 +172,11 @@ def fit_bundle(
         "recommender": model.name,
         "settings": dict(model.config),
         "keeps_histories": options.histories,
-        "events": len(log),
-        "viewers": log.n_viewers,
+        "events": len(model.log),
+        "viewers": _seen(model.log),
         "items": log.n_items,
+        "log_events": len(log),
+        "log_viewers": _seen(log),
         "log_sha256": log.fingerprint,
         **model.facts,
         "bundle_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
@@ -198,6 +209,11 @@ def _look_ahead(name: str, settings: Mapping[str, Any], log: InteractionLog) -> 
     require(needed, f"fitting {name}", "take another recommender, or a machine with more")
 
 
+def _seen(log: InteractionLog) -> int:
+    """Viewers with an event."""
+    return int(np.count_nonzero(log.histories.lengths))
+
+
 def _check_disk(folder: Path, log: InteractionLog) -> None:
     above = next(one for one in folder.absolute().parents if one.exists())
     free = shutil.disk_usage(above).free
@@ -205,8 +221,8 @@ def _check_disk(folder: Path, log: InteractionLog) -> None:
     needed = _EVENT_BYTES * len(log) + log.item_table.nbytes + min(dense, _WEIGHTS_BYTES)
     if needed > free:
         raise TooLarge(
-            f"{folder}: the bundle would take about {needed / 2**30:.1f} GiB, {above} has {free / 2**30:.1f} "
-            "GiB free."
+            f"{folder}: the bundle would take about {size_words(needed)}, {above} has {size_words(free)} "
+            "free."
         )
 
 

@@ -49,8 +49,8 @@ class EaseConfig:
         decay: what each event between two events multiplies their pair with; 1: all of a history goes
             together.
         threshold: pairs and events that count less than this are left out.
-        features: solve each item on so many others that go with it most; 0: on all; none: on 100 where
-            that is quicker or memory is short, else on all.
+        features: solve each item on so many others that go with it most, as far as there are; 0: on all;
+            none: on 100 where that is quicker or memory is short, else on all.
     """
 
     ridge: float = 100.0
@@ -84,6 +84,8 @@ class Ease:
                 )
         if self.config.ridge <= 0.0:
             raise SettingsError(f"ease needs a ridge above 0, found {self.config.ridge}.")
+        if (self.config.features or 0) < 0:
+            raise SettingsError(f"ease needs features of at least 0, found {self.config.features}.")
 
     def needs(self, log: Log) -> Needs:
         """Predict memory and time of a fit."""

@@ -46,7 +46,8 @@ class GraphFilterConfig:
     """Settings of `GraphFilter`.
 
     Attributes:
-        factors: singular vectors that the ideal filter lets pass; more tells finer tastes apart.
+        factors: singular vectors that the ideal filter lets pass, at most one an item; more tells finer
+            tastes apart.
         ideal: weight of the ideal filter; more trusts broad tastes over direct neighbours.
         popularity: exponent of an item's degree in the answer; more recommends more popular items.
         neighbours: items that each item is joined with directly; more is nearer to the whole.

@@ -54,13 +54,13 @@ class TransitionsConfig:
     """Settings of `transitions`.
 
     Attributes:
-        decays: what each step back multiplies an event with, one rate per set of features: nearer 1 looks
-            further back; more rates fit more and cost their cube.
+        decays: what each step back multiplies an event with, one rate per set of features, no two alike:
+            nearer 1 looks further back; more rates fit more and cost their cube.
         ridge: more of it trusts rare pairs less.
         popularity: more of it holds frequent items back: scores are divided by events ** popularity.
         threshold: events that count less than this are left out: smaller looks further back and costs more.
-        features: solve each item on so many features that go with it most; 0: on all; none: on 100 where
-            that is quicker or memory is short, else on all.
+        features: solve each item on so many features that go with it most, as far as there are; 0: on
+            all; none: on 100 where that is quicker or memory is short, else on all.
     """
 
     decays: tuple[float, ...] = (0.5, 0.95)
@@ -188,6 +188,8 @@ def _solved(sums: Sums, ridge: float, damp: Float32) -> tuple[dict[str, NDArray[
 def _check(config: TransitionsConfig) -> None:
     if not config.decays or not all(0.0 < decay < 1.0 for decay in config.decays):
         raise SettingsError(f"transitions needs decays between 0 and 1, found {config.decays}.")
+    if len(set(config.decays)) < len(config.decays):
+        raise SettingsError(f"transitions needs decays that differ, found {config.decays}.")
     if not 0.0 < config.threshold < 1.0:
         raise SettingsError(f"transitions needs a threshold between 0 and 1, found {config.threshold}.")
     if config.ridge <= 0.0:
