@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from matinee.core.errors import InputError, TooLarge
 from matinee.data.options import LogOptions
 from matinee.data.read import read_log
 from matinee.simulate import SimulationOptions, simulate, simulate_log
@@ -49,6 +51,27 @@ def test_the_files_hold_the_log_of_memory(tmp_path: Path, monkeypatch: pytest.Mo
     counts = np.diff(log.friends.offsets)
     assert friends["viewer"].to_pylist() == log.viewers.ids(np.repeat(np.arange(OPTIONS.viewers), counts))
     assert json.loads((tmp_path / "truth.json").read_text()) == truth
+
+
+def test_a_full_disk_leaves_the_files_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulate(OPTIONS, tmp_path)
+    before = bytes_of(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "Error writing bytes to file")
+
+    monkeypatch.setattr("matinee.simulate.files.friend_table", full)
+    with pytest.raises(TooLarge, match=rf"^{tmp_path}: No space left on device\. Nothing was kept"):
+        simulate(SimulationOptions(**{**OPTIONS.to_json(), "seed": 12}), tmp_path)
+    assert bytes_of(tmp_path) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="File exists"):
+        simulate(OPTIONS, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_the_reader_understands_the_files(tmp_path: Path) -> None:

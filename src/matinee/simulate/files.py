@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Callable
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from matinee.core.errors import InputError, TooLarge
 from matinee.simulate.catalogue import item_table
 from matinee.simulate.options import SimulationOptions
 from matinee.simulate.tables import World, event_table, friend_table, viewer_table
@@ -32,8 +38,37 @@ def simulate(options: SimulationOptions, folder: Path, progress: Progress | None
 
     Returns:
         What `truth.json` holds.
+
+    Raises:
+        InputError: the folder cannot be written, or the disk is full; no file of these names is touched then.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with whole_files(folder) as fresh:
+        return _written(options, fresh, progress)
+
+
+@contextmanager
+def whole_files(folder: Path) -> Iterator[Path]:
+    """A hidden folder to write files in, which get their place in `folder` when all of them are whole.
+
+    Raises:
+        InputError: the folder cannot be written, or the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=".", suffix=".new", dir=folder))
+        try:
+            yield fresh
+            for file in sorted(fresh.iterdir()):
+                file.replace(folder / file.name)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as error:
+        family = TooLarge if error.errno in (errno.ENOSPC, errno.EDQUOT) else InputError
+        why = os.strerror(error.errno) if error.errno else str(error).rstrip(".")
+        raise family(f"{folder}: {why}. Nothing was kept: mend that, or name another folder.") from error
+
+
+def _written(options: SimulationOptions, folder: Path, progress: Progress | None) -> dict[str, Any]:
     world = World(options, judged=True)
     pq.write_table(item_table(options, world.catalogue), folder / "items.parquet")
     done = 0
@@ -65,9 +100,11 @@ class _Tables:
     def __enter__(self) -> _Tables:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for writer in self._writers.values():
-            writer.close()
+            # On a full disk the last bytes fail like those before: the first failure is told.
+            with suppress(*(() if kind is None else (OSError,))):
+                writer.close()
 
     def write(self, name: str, table: pa.Table) -> None:
         if name not in self._writers:

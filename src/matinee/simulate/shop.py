@@ -19,7 +19,7 @@ from matinee.core.errors import SettingsError
 from matinee.core.seeds import generator
 from matinee.core.types import Bool, Float64, Int8, Int32, Int64
 from matinee.simulate import shop_words
-from matinee.simulate.files import write_json
+from matinee.simulate.files import whole_files, write_json
 from matinee.simulate.options import DAY_MS, MINUTE_MS, SPAN_MS, START_MS, SimulationOptions
 from matinee.simulate.tables import World, log_with_truth
 
@@ -82,12 +82,12 @@ def simulate_shop(options: SimulationOptions, folder: Path) -> dict[str, Any]:
 
     Raises:
         SettingsError: more events than can be made in memory.
+        InputError: the folder cannot be written, or the disk is full.
     """
     if options.events > MOST_EVENTS:
         raise SettingsError(
             f"A shop has at most {MOST_EVENTS:,} events, found {options.events:,}: ask for less."
         )
-    folder.mkdir(parents=True, exist_ok=True)
     random = generator(options.seed, "shop")
     world = World(options, judged=False)
     release = world.catalogue.release
@@ -109,12 +109,13 @@ def simulate_shop(options: SimulationOptions, folder: Path) -> dict[str, Any]:
         "consumables": int(consumable.sum()),
     }
     ids = shop_words.product_ids(options.items)
-    _write_log(folder / "log.csv", rows, ids, (options.viewers, n_bots))
-    _write_items(folder / "items.csv", ids, (*offer, consumable), random)
-    _write_aliases(folder / "aliases.csv", merged)
     kinds = {kind: int((rows.kind == code).sum()) for code, kind in enumerate(KINDS)}
     truth = {"format": 1, "options": options.to_json(), "rows": len(rows), "kinds": kinds, "planted": planted}
-    write_json(folder / "truth.json", truth)
+    with whole_files(folder) as fresh:
+        _write_log(fresh / "log.csv", rows, ids, (options.viewers, n_bots))
+        _write_items(fresh / "items.csv", ids, (*offer, consumable), random)
+        _write_aliases(fresh / "aliases.csv", merged)
+        write_json(fresh / "truth.json", truth)
     return truth
 
 
