@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 
 from matinee.answers.model import Model
 from matinee.core.types import Askers, histories_of, newcomers
 from matinee.recommenders import make_recommender
-from matinee.testing.made_logs import log_of
+from matinee.testing.made_logs import log_of, ragged
 
 SETTINGS = {"neighbours": 2, "shrink": 0.5, "power": 2.0, "rarity": 1.0, "discount": 0.3}
 
@@ -13,7 +14,9 @@ def fitted(rows: list[list[int]]) -> Model:
     return model
 
 
-def by_hand(rows: list[list[int]], history: list[int], own: int = -1) -> np.ndarray:
+def by_hand(
+    rows: list[list[int]], history: list[int], own: int = -1, noes: list[list[int]] | None = None
+) -> np.ndarray:
     """The file's formulas, a viewer at a time."""
     n_items = max(max(row) for row in rows) + 1
     had = np.array([[item in row for item in range(n_items)] for row in rows], dtype=float)
@@ -26,7 +29,8 @@ def by_hand(rows: list[list[int]], history: list[int], own: int = -1) -> np.ndar
         likeness.append(0.0 if viewer == own else row @ query / (length + 0.5))
     floor = np.sort(likeness)[-2]
     votes = [like**2 if like >= floor and like > 0 else 0.0 for like in likeness]
-    return np.asarray((votes @ had) * watchers**-0.3)
+    against = [[item in row for item in range(n_items)] for row in noes or [[]] * len(rows)]
+    return np.asarray((votes @ (had - 0.5 * np.array(against))) * watchers**-0.3)
 
 
 def test_scores_are_those_of_the_formula() -> None:
@@ -35,6 +39,23 @@ def test_scores_are_those_of_the_formula() -> None:
     for history in ([1, 2], [4], [0, 5, 5]):
         found = model.scorer.score(newcomers(histories_of([history])))[0]
         np.testing.assert_allclose(found, by_hand(rows, history), rtol=1e-5)
+
+
+def test_neighbours_vote_against_what_they_turned_down() -> None:
+    rows, noes = [[0, 1, 2], [1, 2, 3], [4, 0], [2, 5]], [[5], [], [3, 2], []]
+    log = log_of(rows, negatives=ragged(noes))
+    model = make_recommender("user_knn", {**SETTINGS, "negative": 0.5}).fit(log)
+    for own, asker in ((-1, newcomers(histories_of([[0, 2]]))), (1, _viewer(rows, 1))):
+        scores = model.scorer.score(asker)[0]
+        wanted = by_hand(rows, asker.histories.row(0).tolist(), own=own, noes=noes)
+        np.testing.assert_allclose(scores, wanted, rtol=1e-5)
+        for item in range(6):
+            assert model.scorer.contributions(asker, item).sum() == pytest.approx(scores[item], rel=1e-4)
+    assert scores[5] < 0
+
+
+def _viewer(rows: list[list[int]], viewer: int) -> Askers:
+    return Askers(histories=histories_of([rows[viewer]]), viewers=np.array([viewer]))
 
 
 def test_nobody_is_their_own_neighbour() -> None:

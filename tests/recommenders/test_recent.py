@@ -8,6 +8,7 @@ from matinee.testing.recommenders import RecommenderTests
 
 class TestRecent(RecommenderTests):
     name = "recent"
+    heeds_noes = False
     personal = False
     likeness = False
     margin = None

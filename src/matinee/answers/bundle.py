@@ -93,6 +93,7 @@ class Content:
             popularity=self.popularity,
             histories=self.log.histories if self.people else None,
             friends=self.log.friends,
+            negatives=self.log.negatives,
             repeats=self.log.repeats,
         )
 

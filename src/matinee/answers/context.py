@@ -16,6 +16,7 @@ class Context:
         popularity: float32, shape (items,): weighted events of each item in the fit's log.
         histories: the histories that the model was fitted on, or None where the bundle has none.
         friends: the fit's friends, or None.
+        negatives: what each viewer of the fit turned down, or None.
         repeats: whether the same item again is a fair answer.
     """
 
@@ -23,4 +24,5 @@ class Context:
     popularity: Float32
     histories: Histories | None = None
     friends: Ragged | None = None
+    negatives: Ragged | None = None
     repeats: bool = False

@@ -80,7 +80,9 @@ def ridges(matrix: Sparse, ridge: float, unobserved: float, exponent: float) -> 
     return np.asarray(ridge * (n + unobserved * matrix.shape[1]) ** exponent, dtype=np.float32)
 
 
-def solve_rows(matrix: Sparse, factors: Float32, gram: Float32, row_ridges: Float32) -> Float32:
+def solve_rows(
+    matrix: Sparse, factors: Float32, gram: Float32, row_ridges: Float32, targets: Float32 | None = None
+) -> Float32:
     """Solve each row's factors against the other side's, in blocks of rows of like length.
 
     Args:
@@ -88,6 +90,7 @@ def solve_rows(matrix: Sparse, factors: Float32, gram: Float32, row_ridges: Floa
         factors: the columns' factors, float32, shape (columns, k).
         gram: what all columns add, symmetric, float32, shape (k, k).
         row_ridges: float32, shape (rows,), above 0.
+        targets: what each entry of the matrix should come to: float32, shape (entries,); None: 1.
 
     Returns:
         float32, shape (rows, k); zeros for an empty row.
@@ -104,45 +107,47 @@ def solve_rows(matrix: Sparse, factors: Float32, gram: Float32, row_ridges: Floa
     for block in blocks((lengths[order] + width) * width, _FLOATS):
         rows = order[block]
         diagonals = spectrum + row_ridges[rows][:, None]
-        observed, weights = _gather(matrix, rows, turned)
+        observed, weights, wanted = _gather(matrix, rows, turned, targets)
         solve = _solve_short if observed.shape[1] < width else _solve_long
-        solved[rows] = solve(observed, weights, diagonals)
+        solved[rows] = solve(observed, weights, wanted, diagonals)
     return np.asarray(solved @ axes.T.astype(np.float32), dtype=np.float32)
 
 
-def _gather(matrix: Sparse, rows: Int64, factors: Float32) -> tuple[Float32, Float32]:
-    """The factors and weights of what some rows observed; shorter rows end in zeros.
+def _gather(
+    matrix: Sparse, rows: Int64, factors: Float32, targets: Float32 | None
+) -> tuple[Float32, Float32, Float32]:
+    """The factors, weights and targets of what some rows observed; shorter rows end in zeros.
 
     Returns:
-        float32 of shapes (rows, longest, k) and (rows, longest).
+        float32 of shapes (rows, longest, k), (rows, longest) and (rows, longest).
     """
     starts, lengths = matrix.indptr[rows], np.diff(matrix.indptr)[rows]
     at = np.arange(int(lengths.max()))
     there = at < lengths[:, None]
     places = np.where(there, starts[:, None] + at, 0)
     weights = np.where(there, matrix.data[places], 0.0).astype(np.float32)
-    return factors[np.where(there, matrix.indices[places], len(factors) - 1)], weights
+    wanted = np.where(there, 1.0 if targets is None else targets[places], 0.0).astype(np.float32)
+    return factors[np.where(there, matrix.indices[places], len(factors) - 1)], weights, wanted
 
 
-def _solve_long(observed: Float32, weights: Float32, diagonals: Float32) -> Float32:
-    """Solve (D + Z'WZ) x = Z'W1, one k x k system a row."""
+def _solve_long(observed: Float32, weights: Float32, wanted: Float32, diagonals: Float32) -> Float32:
+    """Solve (D + Z'WZ) x = Z'Wt, one k x k system a row."""
     roots = np.sqrt(weights)
     halves = observed * roots[:, :, None]
     # A product of an array with its own transpose takes half the arithmetic.
     left = halves.transpose(0, 2, 1) @ halves
     at = np.arange(left.shape[1])
     left[:, at, at] += diagonals
-    right = halves.transpose(0, 2, 1) @ roots[:, :, None]
+    right = halves.transpose(0, 2, 1) @ (roots * wanted)[:, :, None]
     return np.asarray(np.linalg.solve(left, right)[:, :, 0], dtype=np.float32)
 
 
-def _solve_short(observed: Float32, weights: Float32, diagonals: Float32) -> Float32:
-    """The same x = D^-1 Z' (W^-1 + Z D^-1 Z')^-1 1, one system of the row's length (Woodbury)."""
-    there = (weights > 0).astype(np.float32)
+def _solve_short(observed: Float32, weights: Float32, wanted: Float32, diagonals: Float32) -> Float32:
+    """The same x = D^-1 Z' (W^-1 + Z D^-1 Z')^-1 t, one system of the row's length (Woodbury)."""
     halves = observed / np.sqrt(diagonals)[:, None, :]
     left = halves @ halves.transpose(0, 2, 1)
     at = np.arange(left.shape[1])
     left[:, at, at] += np.where(weights > 0, 1.0 / np.maximum(weights, np.float32(1e-30)), 1.0)
-    dual = np.linalg.solve(left, there[:, :, None])
+    dual = np.linalg.solve(left, wanted[:, :, None])
     inner = (halves.transpose(0, 2, 1) @ dual)[:, :, 0]
     return np.asarray(inner / np.sqrt(diagonals), dtype=np.float32)

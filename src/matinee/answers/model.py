@@ -285,6 +285,7 @@ def context_of(log: Log) -> Context:
         popularity=popularity.astype(np.float32),
         histories=histories,
         friends=log.friends,
+        negatives=log.negatives,
         repeats=log.repeats,
     )
 

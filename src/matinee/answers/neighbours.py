@@ -2,7 +2,8 @@
 
 likeness(q, v) = q . f_v / (|q| |f_v| + shrink), where q and f_v are histories as sparse rows whose entries
 are event weights times the part's tensor `item_weights`; the viewers of the `neighbours` greatest likenesses
-vote for what they have with likeness ** power, and an item's votes are multiplied by `vote_weights`.
+vote for what they have with likeness ** power, and against what they turned down with `negative` times
+as much; an item's votes are multiplied by `vote_weights`.
 An asker who is a viewer of the fit is no neighbour of their own. Those who tie with the last neighbour all
 vote, so that the order of the viewers means nothing.
 """
@@ -26,6 +27,7 @@ from matinee.answers.taste import (
     strongest_events,
     taste_matrix,
 )
+from matinee.answers.turned_down import noes_matrix
 from matinee.core.promise import Part
 from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64
 
@@ -48,7 +50,9 @@ class NeighboursScorer:
         self._decay = float(settings["decay"])
         self._item_weights: Float32 = np.asarray(part.tensors["item_weights"], dtype=np.float32)
         self._vote_weights: Float32 = np.asarray(part.tensors["vote_weights"], dtype=np.float32)
+        self._negative = float(settings.get("negative", 0.0))
         self._histories = context.histories
+        self._negatives = context.negatives
 
     def score(self, askers: Askers) -> Float32:
         """The votes of each asker's neighbours for every item."""
@@ -56,7 +60,7 @@ class NeighboursScorer:
         query = self._query(askers.histories)
         for block in blocks(self._met(query), _PAIRS):
             votes = self._votes(query[block], askers.viewers[block])
-            scores[block] = (votes @ self._had).toarray() * self._vote_weights
+            scores[block] = (votes @ self._ballot).toarray() * self._vote_weights
         return scores
 
     def personal(self, askers: Askers) -> Bool:
@@ -81,7 +85,7 @@ class NeighboursScorer:
         parts = np.zeros(len(one.items), dtype=np.float32)
         query = self._query(one)
         votes = self._votes(query, asker.viewers)
-        with_item = self._had[votes.indices, item].toarray().ravel() * self._vote_weights[item]
+        with_item = self._ballot[votes.indices, item].toarray().ravel() * self._vote_weights[item]
         paid = votes.data * with_item
         voters = votes.indices[paid != 0]
         shares = self._tastes[voters].multiply(query).tocsr()
@@ -101,6 +105,12 @@ class NeighboursScorer:
         if self._histories is None:
             return empty_matrix(0, self._n_items)
         return taste_matrix(self._histories, self._n_items)
+
+    @cached_property
+    def _ballot(self) -> Sparse:
+        """What each viewer votes for, and below 0 against: float32, shape (viewers, items)."""
+        noes = None if self._histories is None else noes_matrix(self._negatives, self._n_items)
+        return self._had if noes is None else (self._had - np.float32(self._negative) * noes).tocsr()
 
     @cached_property
     def _tastes(self) -> Sparse:

@@ -12,7 +12,7 @@ Sums over disjoint sets of predicted events add up: new events need only their o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,14 @@ class Sums:
             same=self.same + other.same,
             targets=tuple(x + y for x, y in zip(self.targets, other.targets, strict=True)),
         )
+
+    def less(self, noes: Any | None) -> Sums:
+        """The sums whose targets are lower by `noes` (CSR, shape (items, rates x items)); None: the same."""
+        if noes is None:
+            return self
+        n = self.same.shape[2]
+        lower = [noes[:, a * n : (a + 1) * n].tocsr() for a in range(len(self.targets))]
+        return replace(self, targets=tuple(x - y for x, y in zip(self.targets, lower, strict=True)))
 
     def renamed(self, codes: NDArray[np.int64], n_items: int) -> Sums:
         """The same sums where item i has become item `codes[i]` of a catalogue of `n_items`."""

@@ -6,6 +6,9 @@ latest events of the asker count most, `decay` lets two events of one history co
 they are (G sums decay ** distance, which stays positive definite). Where the log has no order, neither is
 used.
 
+What viewers turned down lowers the targets (noes.py): with B the sum of c * x n' over histories x and what
+they turned down n, W_ij = -P_ij (1 - (PB)_jj) / P_jj - (PB)_ij off the diagonal.
+
 Of many items, those that hardly weigh against the ridge are solved alone (ridge.py). Where even so a joint
 solution would take longer, or its matrix does not fit in memory, each item is solved on those that it goes
 with most (linear_cost.py).
@@ -30,6 +33,7 @@ from matinee.core.space import Space, Span
 from matinee.core.types import Float32, Int64
 from matinee.recommenders.cooccurrence import near_sums, pairs_within, sets_of
 from matinee.recommenders.linear_cost import FEATURES, Shape, joint_cost, local_cost
+from matinee.recommenders.noes import against
 from matinee.recommenders.ridge import factor, inverted, joint_features, solve_local, tensors_of
 
 UNORDERED = "The log has no order: neither decay nor position is used."
@@ -51,6 +55,7 @@ class EaseConfig:
         threshold: pairs and events that count less than this are left out.
         features: solve each item on so many others that go with it most, as far as there are; 0: on all;
             none: on 100 where that is quicker or memory is short, else on all.
+        negative: what a no to an item takes from what speaks for it; 1 undoes one viewer who had it.
     """
 
     ridge: float = 100.0
@@ -58,6 +63,7 @@ class EaseConfig:
     decay: float = 0.9
     threshold: float = 0.02
     features: int | None = None
+    negative: float = 0.3
 
 
 class Ease:
@@ -77,15 +83,7 @@ class Ease:
 
     def __init__(self, **settings: Any) -> None:
         self.config = make_config(EaseConfig, settings, self.name)
-        for field in ("query_decay", "decay"):
-            if not 0.0 < getattr(self.config, field) <= 1.0:
-                raise SettingsError(
-                    f"ease needs a {field} above 0, at most 1; found {getattr(self.config, field)}."
-                )
-        if self.config.ridge <= 0.0:
-            raise SettingsError(f"ease needs a ridge above 0, found {self.config.ridge}.")
-        if (self.config.features or 0) < 0:
-            raise SettingsError(f"ease needs features of at least 0, found {self.config.features}.")
+        _check(self.config)
 
     def needs(self, log: Log) -> Needs:
         """Predict memory and time of a fit."""
@@ -113,20 +111,20 @@ def set_part(log: Log, config: EaseConfig) -> Part:
         settings |= {"windows": [window_of(config.query_decay, config.threshold)]}
     else:
         settings |= {"decays": [1.0], "windows": [0], "note": UNORDERED}
-    features = _features(log, config)
+    features, noes = _features(log, config), _noes(log, config)
     if features:
         gram = _sparse_gram(log, config)
-        targets = gram.copy()
+        targets = gram.copy() if noes is None else (gram - noes).tocsr()
         targets.setdiag(0.0)
         targets.eliminate_zeros()
         tensors = sparse_tensors(solve_local(gram, targets, config.ridge, features))
         return Part(kind="linear", settings=settings, tensors=tensors)
-    tensors, times = _solved(log, config)
+    tensors, times = _solved(log, config, noes)
     settings |= {"ridge_used": config.ridge * times}
     return Part(kind="linear", settings=settings, tensors=tensors)
 
 
-def _solved(log: Log, config: EaseConfig) -> tuple[dict[str, NDArray[Any]], float]:
+def _solved(log: Log, config: EaseConfig, noes: Any | None) -> tuple[dict[str, NDArray[Any]], float]:
     """The tensors of the dense way, and the multiple of the ridge that it took."""
     gram = _gram(log, config)
     joint = joint_features(gram.diagonal, _RARE * config.ridge)
@@ -137,23 +135,41 @@ def _solved(log: Log, config: EaseConfig) -> tuple[dict[str, NDArray[Any]], floa
     lower, times = factor(square, config.ridge)
     inverse = inverted(lower)
     if not len(others):
-        inverse /= -inverse.diagonal()
-        np.fill_diagonal(inverse, 0.0)
-        return {"weights": inverse}, times
+        return {"weights": _joint_weights(inverse, noes)}, times
     weights = np.empty((len(joint), log.n_items), np.float32)
-    weights[:, others] = (gram.rows(others, joint) @ inverse).T
-    inverse /= -inverse.diagonal()
-    np.fill_diagonal(inverse, 0.0)
-    weights[:, joint] = inverse
-    return tensors_of(joint, weights, _alone(gram, others, config.ridge)), times
+    targets = gram.rows(others, joint)
+    if noes is not None:
+        targets = targets - noes[others][:, joint]
+    weights[:, others] = (targets @ inverse).T
+    weights[:, joint] = _joint_weights(inverse, None if noes is None else noes[joint][:, joint].tocsr())
+    return tensors_of(joint, weights, _alone(gram, others, config.ridge, noes)), times
 
 
-def _alone(gram: Gram, others: Int64, ridge: float) -> Any:
+def _joint_weights(inverse: Float32, noes: Any | None) -> Float32:
+    """W from P, in the memory of P where nobody turned anything down: float32, square, diagonal 0."""
+    diagonal = inverse.diagonal().copy()
+    weights = inverse
+    if noes is None:
+        weights /= -diagonal
+    else:
+        weights = np.empty_like(inverse)
+        for start in range(0, len(inverse), _ROWS):
+            some = np.arange(start, min(start + _ROWS, len(inverse)))
+            pulled = noes[some] @ inverse
+            own = (1.0 - pulled[np.arange(len(some)), some]) / diagonal[some]
+            weights[:, some] = -(inverse[some] * own[:, None] + pulled).T
+    np.fill_diagonal(weights, 0.0)
+    return weights
+
+
+def _alone(gram: Gram, others: Int64, ridge: float, noes: Any | None) -> Any:
     """Weights of the items that are solved alone: scipy CSR, shape (items, items)."""
     import scipy.sparse
 
     n = len(gram.diagonal)
     rows = gram.rows(others, np.arange(n))
+    if noes is not None:
+        rows = (rows - noes.T.tocsr()[others]).tocsr()
     spread = scipy.sparse.csr_matrix(
         (np.ones(len(others), np.float32), (others, np.arange(len(others)))), shape=(n, len(others))
     )
@@ -196,6 +212,26 @@ def _gram(log: Log, config: EaseConfig) -> Gram:
     sets = sets_of(log.histories, log.n_items)
     squares = np.bincount(sets.indices, sets.data.astype(np.float64) ** 2, log.n_items)
     return Gram(near=None, sets=sets, across=sets.T.tocsr(), diagonal=squares.astype(np.float32))
+
+
+def _noes(log: Log, config: EaseConfig) -> Any | None:
+    """What the noes take from the targets: scipy CSR, shape (items, items), rows what was turned down."""
+    decays = (config.decay,) if _near(log, config) else ()
+    return against(log, config.negative, decays, (window_of(config.decay, config.threshold),))
+
+
+def _check(config: EaseConfig) -> None:
+    for field in ("query_decay", "decay"):
+        if not 0.0 < getattr(config, field) <= 1.0:
+            raise SettingsError(f"ease needs a {field} above 0, at most 1; found {getattr(config, field)}.")
+    if not 0.0 < config.threshold < 1.0:
+        raise SettingsError(f"ease needs a threshold between 0 and 1, found {config.threshold}.")
+    if config.ridge <= 0.0:
+        raise SettingsError(f"ease needs a ridge above 0, found {config.ridge}.")
+    if config.negative < 0.0:
+        raise SettingsError(f"ease needs negative of at least 0, found {config.negative}.")
+    if config.features is not None and config.features < 0:
+        raise SettingsError(f"ease needs features of 0 or more, or none, found {config.features}.")
 
 
 def _needs(log: Log, config: EaseConfig) -> Needs:

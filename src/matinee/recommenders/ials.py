@@ -6,6 +6,7 @@ zero of weight `unobserved`, and a row's ridge grows with how often it was seen.
 items i, with s = 1 where u watched i, is
 
 sum over watched (s - x_u . y_i)^2 + unobserved * sum over all (x_u . y_i)^2
+    + negative * sum over turned down (x_u . y_i)^2
     + ridge * sum over u of (n_u + unobserved * items) ** exponent * |x_u|^2, and likewise over items.
 
 Only the items' factors are kept: an asker's are solved from their history (`matinee.answers.factors`).
@@ -21,6 +22,7 @@ import numpy as np
 from matinee.answers.factors import ridges, solve_rows
 from matinee.answers.model import Model, model_of
 from matinee.answers.taste import Sparse, taste_matrix
+from matinee.answers.turned_down import noes_matrix, taught, turned
 from matinee.core.errors import SettingsError
 from matinee.core.memory import require
 from matinee.core.promise import Log, Needs, Part
@@ -43,6 +45,7 @@ class IalsConfig:
         exponent: how a row's ridge grows with its events, 0 not at all, 1 in proportion.
         decay: what each later event multiplies an event of the asker's history with; less forgets faster.
             Not used where the log has no order.
+        negative: weight of what was turned down, as a zero; more keeps it further from the like-minded.
     """
 
     factors: int = 64
@@ -51,6 +54,7 @@ class IalsConfig:
     ridge: float = 0.01
     exponent: float = 1.0
     decay: float = 0.8
+    negative: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what factorises nothing."""
@@ -62,6 +66,8 @@ class IalsConfig:
                 raise SettingsError(f"ials needs {name} above 0, found {getattr(self, name)}.")
         if not 0.0 < self.decay <= 1.0:
             raise SettingsError(f"ials needs a decay above 0 and at most 1, found {self.decay}.")
+        if self.negative < 0:
+            raise SettingsError(f"ials needs negative of at least 0, found {self.negative}.")
 
 
 class Ials:
@@ -95,17 +101,19 @@ class Ials:
         """
         require(self.needs(log).memory_bytes, f"ials with {self.config.factors} factors", "set fewer factors")
         watched = taste_matrix(log.histories, log.n_items)
-        items = self._factorise(watched, seed)
+        items = self._factorise(
+            *taught(watched, noes_matrix(log.negatives, log.n_items), self.config.negative), seed
+        )
         settings: dict[str, Any] = config_values(self.config)
         if not log.ordered:
             settings |= {"decay": 1.0, "note": UNORDERED}
         part = Part(kind="factors", settings=settings, tensors={"items": items})
         return model_of(self.name, config_values(self.config), part, log)
 
-    def _factorise(self, watched: Sparse, seed: int) -> Float32:
+    def _factorise(self, watched: Sparse, targets: Float32 | None, seed: int) -> Float32:
         """The items' factors: float32, shape (items, factors); zeros for an item that nobody watched."""
         config = self.config
-        watchers = watched.T.tocsr()
+        watchers, item_targets = turned(watched, targets)
         viewer_ridges = ridges(watched, config.ridge, config.unobserved, config.exponent)
         item_ridges = ridges(watchers, config.ridge, config.unobserved, config.exponent)
         random = generator(seed, self.name)
@@ -113,6 +121,8 @@ class Ials:
         items *= np.float32(0.1 / np.sqrt(config.factors))
         items[np.diff(watchers.indptr) == 0] = 0.0
         for _ in range(config.epochs):
-            viewers = solve_rows(watched, items, config.unobserved * (items.T @ items), viewer_ridges)
-            items = solve_rows(watchers, viewers, config.unobserved * (viewers.T @ viewers), item_ridges)
+            gram = config.unobserved * (items.T @ items)
+            viewers = solve_rows(watched, items, gram, viewer_ridges, targets)
+            gram = config.unobserved * (viewers.T @ viewers)
+            items = solve_rows(watchers, viewers, gram, item_ridges, item_targets)
         return items

@@ -7,8 +7,9 @@ The likeness of a watched item i to a candidate j is
 c_ij / ((n_i + shrink)^popularity_from * (n_j + shrink)^popularity_to)
 
 where n counts events and c_ij sums decay ** (distance - 1) over pairs in which j came after i, plus
-`backward` times those in which it came before. Each item keeps its `neighbours` likest; an asker's events
-count less the longer ago they are. A log without an order counts all pairs alike and forgets nothing.
+`backward` times those in which it came before, less what viewers who had i took from j when they turned
+it down (noes.py). Each item keeps its `neighbours` likest; an asker's events count less the longer ago they
+are. A log without an order counts all pairs alike and forgets nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from matinee.core.settings import config_values, make_config
 from matinee.core.space import Space, Span
 from matinee.recommenders.cooccurrence import pair_sums, pairs_within, sets_of
 from matinee.recommenders.ease import UNORDERED
+from matinee.recommenders.noes import against
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,7 @@ class ItemKnnConfig:
         shrink: more of it trusts rare items less.
         neighbours: how many items each item keeps.
         threshold: pairs and events that count less than this are left out.
+        negative: what a no to an item takes from its pairs with what the viewer had; 1 undoes one pair.
     """
 
     decay: float = 0.8
@@ -54,6 +57,7 @@ class ItemKnnConfig:
     shrink: float = 5.0
     neighbours: int = 500
     threshold: float = 0.02
+    negative: float = 0.3
 
 
 class ItemKnn:
@@ -106,6 +110,10 @@ def knn_part(log: Log, config: ItemKnnConfig) -> Part:
     else:
         settings |= {"decays": [1.0], "windows": [0], "note": UNORDERED}
     likeness = _pairs(log, config)
+    decays = (config.decay,) if log.ordered else ()
+    noes = against(log, config.negative, decays, (window_of(config.decay, config.threshold),))
+    if noes is not None:
+        likeness = (likeness - noes.T).tocsr()
     events = np.bincount(log.histories.items, minlength=log.n_items) + config.shrink
     watched = (events**-config.popularity_from).astype(np.float32)
     answered = (events**-config.popularity_to).astype(np.float32)
@@ -139,5 +147,8 @@ def _check(config: ItemKnnConfig) -> None:
     for field in ("shrink", "threshold"):
         if getattr(config, field) <= 0.0:
             raise SettingsError(f"item_knn needs {field} above 0, found {getattr(config, field)}.")
+    for field in ("backward", "negative"):
+        if getattr(config, field) < 0.0:
+            raise SettingsError(f"item_knn needs {field} of at least 0, found {getattr(config, field)}.")
     if config.neighbours < 1:
         raise SettingsError(f"item_knn needs neighbours of at least 1, found {config.neighbours}.")

@@ -158,7 +158,7 @@ def solve_local(gram: Any, targets: Any, ridge: float, features: int) -> Any:
         gram: scipy CSR, symmetric, shape (n, n).
         targets: scipy CSR of T transposed, shape (items, n).
         ridge: what is added to the diagonal.
-        features: the most features of a target, those with the largest t / sqrt(g + ridge).
+        features: the most features of a target, those with the largest |t| / sqrt(g + ridge).
 
     Returns:
         scipy CSR float32, shape (n, items).
@@ -172,7 +172,7 @@ def solve_local(gram: Any, targets: Any, ridge: float, features: int) -> Any:
         span = slice(targets.indptr[j], targets.indptr[j + 1])
         among, wanted = targets.indices[span], targets.data[span]
         if len(among) > features:
-            best = np.argpartition(-wanted / np.sqrt(diagonal[among]), features)[:features]
+            best = np.argpartition(-np.abs(wanted) / np.sqrt(diagonal[among]), features)[:features]
             among, wanted = among[best], wanted[best]
         if not len(among):
             continue

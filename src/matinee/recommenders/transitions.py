@@ -2,9 +2,14 @@
 
 Minimises the sum over all events t of |e(item_t) - W' h_t|^2, plus ridge |W|^2, where h_t holds the items
 before t, each decayed by how many events ago it was, once per decay rate: a fast rate knows what one has
-just watched, a slow one what one likes. The Gram matrix comes from sums over pairs (decayed_gram.py), the
-solution from one Cholesky factor (ridge.py); new events only add to the sums
-(`matinee.recommenders.update`).
+just watched, a slow one what one likes. What a viewer turned down is a target below 0 (noes.py). The Gram
+matrix comes from sums over pairs (decayed_gram.py), the solution from one Cholesky factor (ridge.py); new
+events only add to the sums (`matinee.recommenders.update`).
+
+`threshold` leaves out pairs of events that lie too far apart, not what lies too far back from the predicted
+event. So G is neither that of all of h_t nor that of h_t cut off: its cells are those of all of h_t, less
+the pairs beyond the window (.2 to .4 % of G at the default threshold). Where that leaves G not positive
+definite, the ridge is raised (ridge.py), and `ridge_used` says so.
 
 Of many features, those that hardly weigh against the ridge are solved alone (ridge.py). Where even so a
 joint solution would take longer, or its matrix does not fit in memory, every item is solved on the few
@@ -40,6 +45,7 @@ from matinee.recommenders.decayed_gram import (
 )
 from matinee.recommenders.ease import EaseConfig, set_part
 from matinee.recommenders.linear_cost import FEATURES, Shape, joint_cost, local_cost
+from matinee.recommenders.noes import against
 from matinee.recommenders.ridge import factor, joint_features, solve, solve_alone, solve_local, tensors_of
 
 # Features whose Gram diagonal is a smaller share of the ridge are solved alone. NDCG@10 on validation:
@@ -61,6 +67,7 @@ class TransitionsConfig:
         threshold: events that count less than this are left out: smaller looks further back and costs more.
         features: solve each item on so many features that go with it most, as far as there are; 0: on
             all; none: on 100 where that is quicker or memory is short, else on all.
+        negative: the target of what was turned down is so much below 0; 1 undoes one who took it.
     """
 
     decays: tuple[float, ...] = (0.5, 0.95)
@@ -68,6 +75,7 @@ class TransitionsConfig:
     popularity: float = 0.1
     threshold: float = 0.02
     features: int | None = None
+    negative: float = 0.3
 
 
 class Transitions:
@@ -101,11 +109,12 @@ class Transitions:
             TooLarge: the fit would need more memory than there is.
         """
         if not log.ordered:
-            part = set_part(log, EaseConfig(ridge=self.config.ridge, features=self.config.features))
+            part = set_part(log, _unordered(self.config))
             return model_of(self.name, config_values(self.config), part, log)
         needed = self.needs(log).memory_bytes
         require(needed, f"transitions over {log.n_items:,} items", "take fewer decays, or features=50")
         sums = sums_of(log.histories, log.n_items, self.config.decays, windows_of(self.config))
+        sums = sums.less(noes_of(log, self.config))
         return model_of(self.name, config_values(self.config), self.part(sums, log), log)
 
     def part(self, sums: Sums, log: Log) -> Part:
@@ -135,6 +144,15 @@ class Transitions:
         dense = dense_needs(self.config, log)
         quick = dense.cpu_s <= _local_needs(self.config, log, FEATURES).cpu_s
         return 0 if quick and fits(dense.memory_bytes) else FEATURES
+
+
+def noes_of(log: Log, config: TransitionsConfig) -> Any | None:
+    """What the noes of a log take from the targets; None where there are none."""
+    return against(log, config.negative, config.decays, windows_of(config))
+
+
+def _unordered(config: TransitionsConfig) -> EaseConfig:
+    return EaseConfig(ridge=config.ridge, features=config.features, negative=config.negative)
 
 
 def windows_of(config: TransitionsConfig) -> tuple[int, ...]:
@@ -194,5 +212,7 @@ def _check(config: TransitionsConfig) -> None:
         raise SettingsError(f"transitions needs a threshold between 0 and 1, found {config.threshold}.")
     if config.ridge <= 0.0:
         raise SettingsError(f"transitions needs a ridge above 0, found {config.ridge}.")
+    if config.negative < 0.0:
+        raise SettingsError(f"transitions needs negative of at least 0, found {config.negative}.")
     if config.features is not None and config.features < 0:
         raise SettingsError(f"transitions needs features of 0 or more, or none, found {config.features}.")

@@ -2,8 +2,9 @@
 
 The sums add up over predicted events, and a new event's features reach back into what its viewer did
 before. So the sums of a longer log are the old sums plus those over the new events alone, reckoned on the
-whole histories of the viewers who have any. Items and viewers may be new, and codes may differ: ids tell
-who is who.
+whole histories of the viewers who have any. What the noes take from the targets is reckoned for both logs,
+and the difference added: it is one sparse product. Items and viewers may be new, and codes may differ: ids
+tell who is who.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from matinee.answers.model import Model, model_of
 from matinee.core.errors import InputError
 from matinee.core.promise import Part
 from matinee.core.settings import make_config
-from matinee.core.types import Bool
+from matinee.core.types import Bool, Int64
 from matinee.recommenders.cooccurrence import positions
 from matinee.recommenders.decayed_gram import Sums, from_arrays, sums_of
-from matinee.recommenders.transitions import Transitions, TransitionsConfig, windows_of
+from matinee.recommenders.transitions import Transitions, TransitionsConfig, noes_of, windows_of
 
 
 def update(model: Model, log: Any) -> Model:
@@ -64,7 +65,21 @@ def updated_sums(sums: Sums, config: TransitionsConfig, old: Any, log: Any, fres
     active = np.unique(histories.rows()[fresh])
     theirs = histories.take(active)
     predicted = fresh[np.isin(histories.rows(), active)]
-    return moved + sums_of(theirs, log.n_items, config.decays, windows_of(config), predicted)
+    added = moved + sums_of(theirs, log.n_items, config.decays, windows_of(config), predicted)
+    before, now = noes_of(old, config), noes_of(log, config)
+    if before is not None:
+        added = added.less(-_renamed(before, codes, log.n_items, len(config.decays)))
+    return added.less(now)
+
+
+def _renamed(noes: Any, codes: Int64, n_items: int, rates: int) -> Any:
+    """What the noes of the old log take, where item i has become item `codes[i]`."""
+    import scipy.sparse
+
+    cells = noes.tocoo()
+    rate, item = np.divmod(cells.col, len(codes))
+    places = (codes[cells.row], rate * n_items + codes[item])
+    return scipy.sparse.csr_matrix((cells.data, places), shape=(n_items, rates * n_items))
 
 
 def new_events(old: Any, log: Any) -> Bool | None:

@@ -34,6 +34,7 @@ class UserKnnConfig:
         discount: exponent of an item's viewers that divides its votes; more recommends rarer items.
         decay: what each later event multiplies an event of the asker's history with; less forgets faster.
             Not used where the log has no order.
+        negative: how much a neighbour's no to an item counts against it; 1 as much as having it counts for.
     """
 
     neighbours: int = 200
@@ -42,13 +43,14 @@ class UserKnnConfig:
     rarity: float = 1.5
     discount: float = 0.2
     decay: float = 0.6
+    negative: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what makes no neighbours."""
         if self.neighbours < 1:
             raise SettingsError(f"user_knn needs neighbours of at least 1, found {self.neighbours}.")
-        if self.shrink < 0 or self.power <= 0:
-            raise SettingsError("user_knn needs shrink of at least 0 and power above 0.")
+        if self.shrink < 0 or self.negative < 0 or self.power <= 0:
+            raise SettingsError("user_knn needs shrink and negative of at least 0 and power above 0.")
         if not 0.0 < self.decay <= 1.0:
             raise SettingsError(f"user_knn needs a decay above 0 and at most 1, found {self.decay}.")
 

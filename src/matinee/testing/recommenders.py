@@ -31,7 +31,13 @@ from matinee.core.types import Askers, Float32, Histories, histories_of, newcome
 from matinee.data.log import InteractionLog
 from matinee.recommenders import make_recommender
 from matinee.testing.foresight import foresight
-from matinee.testing.tastes import friendly_log, patternless_log, predictable_log, weighted_log
+from matinee.testing.tastes import (
+    disliked_log,
+    friendly_log,
+    patternless_log,
+    predictable_log,
+    weighted_log,
+)
 
 
 class RecommenderTests:
@@ -45,6 +51,7 @@ class RecommenderTests:
         additive: whether the events' contributions add up to the score (beyond that of an empty history);
             else each must be the loss of score when the event is left out.
         strangers: whether it says anything personal to newcomers; friends are of viewers of the log alone.
+        heeds_noes: whether it is taught by what viewers turned down.
         margin: how much more often than popularity it must foretell the last event of predictable viewers,
             as a share of viewers; None where it need not.
         allowance: how many standard errors of the paired difference it may seem to beat popularity by on
@@ -57,6 +64,7 @@ class RecommenderTests:
     likeness: ClassVar[bool] = True
     additive: ClassVar[bool] = True
     strangers: ClassVar[bool] = True
+    heeds_noes: ClassVar[bool] = True
     margin: ClassVar[float | None] = 0.3
     allowance: ClassVar[float] = 3.0
 
@@ -245,6 +253,20 @@ class RecommenderTests:
         assert np.isfinite(unwatched).all()
         if self.likeness:
             np.testing.assert_array_equal(likeness.argmax(axis=1), items)
+
+    def test_what_the_like_minded_turn_down_sinks(self) -> None:
+        if not self.heeds_noes:
+            pytest.skip("what is turned down is only kept from whoever turned it down")
+        log = disliked_log(item=5)
+        told, untold = self.fitted(log), self.fitted(dataclasses.replace(log, negatives=None))
+        alike = newcomers(histories_of([[2, 3, 4], [3, 4], [7, 4], [3, 6]]))
+        # In standard deviations of an asker's scores, so that the recommender's scale does not matter.
+        sunk = [
+            (s[:, 5] - s.mean(axis=1)) / s.std(axis=1) for s in (untold.scores(alike), told.scores(alike))
+        ]
+        assert (sunk[0] - sunk[1] > 0.02).all(), sunk
+        others = newcomers(histories_of([[14, 15, 16]]))
+        assert told.scores(others)[0].argmax() == untold.scores(others)[0].argmax()
 
     # The pair
 

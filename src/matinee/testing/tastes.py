@@ -16,6 +16,8 @@ DAY_MS = 86_400_000
 _TASTES = 6
 _ITEMS_A_TASTE = 12
 _FRIENDS = 5
+# Of one taste is who has so many of its items.
+_FEWEST = 3
 
 
 def friendly_log(
@@ -51,6 +53,15 @@ def predictable_log(n_viewers: int = 400, *, seed: int = 0, order: str = "time")
     lists = [_walk(int(taste), random) for taste in tastes]
     friends = _links(tastes, random.random((n_viewers, _FRIENDS)) < 0.9, random)
     return friendly_log(lists, _TASTES * _ITEMS_A_TASTE + 3, friends, order)
+
+
+def disliked_log(item: int, n_viewers: int = 200, *, seed: int = 0) -> InteractionLog:
+    """A predictable log in which whoever shares an item's taste, and does not have it, turned it down."""
+    log = predictable_log(n_viewers, seed=seed)
+    rows = [log.histories.row(viewer) for viewer in range(n_viewers)]
+    alike = [(row // _ITEMS_A_TASTE == item // _ITEMS_A_TASTE).sum() >= _FEWEST for row in rows]
+    noes = [[item] if like and item not in row else [] for like, row in zip(alike, rows, strict=True)]
+    return replace(log, negatives=ragged(noes))
 
 
 def weighted_log(n_viewers: int = 200, *, seed: int = 0) -> InteractionLog:
