@@ -4,6 +4,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from matinee.answers import friends
 from matinee.answers.model import Model
 from matinee.core.errors import InputError
 from matinee.core.types import Askers, histories_of, newcomers
@@ -72,6 +73,20 @@ def test_a_long_history_is_laid_beside_its_friends_in_little_memory() -> None:
     assert peak < 20e6
     assert (found[:2000] > 0).all()
     assert (found[3000:4000] < 0).all()
+
+
+def test_friends_with_long_histories_are_laid_out_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [list(range(2000))] * 10 + [[1]] * 40
+    log = log_of(rows, friends=ragged([[]] * 10 + [list(range(10))] * 40))
+    model = make_recommender("friends").fit(log)
+    askers = Askers(histories=log.histories.take(np.arange(10, 50)), viewers=np.arange(10, 50))
+    whole = model.scorer.score(askers)
+    monkeypatch.setattr(friends, "_ENTRIES", 100_000)
+    tracemalloc.start()
+    np.testing.assert_array_equal(model.scorer.score(askers), whole)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4e6
 
 
 def test_a_newcomers_history_brings_no_friend_closer() -> None:

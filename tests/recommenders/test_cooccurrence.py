@@ -143,3 +143,8 @@ def test_nobody_and_lonely_events_give_empty_sums() -> None:
         assert scipy.sparse.issparse(pairs)
         assert pairs.shape == (3, 3)
         assert pairs.nnz == 0
+
+
+def test_pairs_of_no_distance_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        pair_sums(histories_of([[0, 1]]), 2, 0.5, 0, [np.ones(2)])

@@ -229,6 +229,13 @@ def test_compact_of_joint_and_lonely_rows(keep: int | None, monkeypatch: pytest.
         ("item_knn", {"decay": 1.0}),
         ("item_knn", {"neighbours": 0}),
         ("item_knn", {"shrink": 0}),
+        ("ease", {"threshold": 0}),
+        ("ease", {"threshold": -0.1}),
+        ("ease", {"features": -3}),
+        ("ease", {"negative": -1}),
+        ("item_knn", {"backward": -3}),
+        ("item_knn", {"negative": -1}),
+        ("transitions", {"negative": -1}),
         ("ease", {"rigde": 1}),
     ],
 )

@@ -18,7 +18,15 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from matinee.answers.context import Context
-from matinee.answers.taste import Sparse, blocks, empty_matrix, item_likeness, scaled, taste_matrix
+from matinee.answers.taste import (
+    Sparse,
+    blocks,
+    directions,
+    empty_matrix,
+    item_likeness,
+    scaled,
+    taste_matrix,
+)
 from matinee.core.promise import Part
 from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64, Ragged
 
@@ -107,7 +115,11 @@ class FriendsScorer:
 
     def similar(self, items: Int32) -> Float32:
         """Likeness of items: the cosine between who has them."""
-        return item_likeness(self._had, items)
+        return item_likeness(self._directions, items)
+
+    @cached_property
+    def _directions(self) -> Sparse:
+        return directions(self._had)
 
     @cached_property
     def _had(self) -> Sparse:

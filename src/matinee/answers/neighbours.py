@@ -19,6 +19,7 @@ from matinee.answers.context import Context
 from matinee.answers.taste import (
     Sparse,
     blocks,
+    directions,
     empty_matrix,
     event_weights,
     item_likeness,
@@ -97,7 +98,11 @@ class NeighboursScorer:
 
     def similar(self, items: Int32) -> Float32:
         """Likeness of items: the cosine between who has them."""
-        return item_likeness(self._had, items)
+        return item_likeness(self._directions, items)
+
+    @cached_property
+    def _directions(self) -> Sparse:
+        return directions(self._had)
 
     @cached_property
     def _had(self) -> Sparse:

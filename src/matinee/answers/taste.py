@@ -77,20 +77,23 @@ def row_norms(matrix: Sparse) -> Float32:
     return np.sqrt(squares).astype(np.float32)
 
 
-def item_likeness(matrix: Sparse, items: Int32) -> Float32:
+def directions(matrix: Sparse) -> Sparse:
+    """The columns of a sparse matrix, each of length 1 or empty: float32, of the same shape."""
+    lengths = np.sqrt(np.bincount(matrix.indices, matrix.data.astype(np.float64) ** 2, matrix.shape[1]))
+    return scaled(matrix, columns=(1.0 / np.maximum(lengths, 1e-12)).astype(np.float32))
+
+
+def item_likeness(columns: Sparse, items: Int32) -> Float32:
     """How much items are had by the same viewers: the cosine between columns.
 
     Args:
-        matrix: sparse, shape (viewers, items).
+        columns: from `directions`, shape (viewers, items).
         items: int32, shape (n,).
 
     Returns:
         float32, shape (n, items); zero for an item that nobody has.
     """
-    columns = matrix.T.tocsr()
-    lengths = row_norms(columns)
-    columns = scaled(columns, rows=(1.0 / np.maximum(lengths, 1e-12)).astype(np.float32))
-    return np.asarray((columns[items] @ columns.T).toarray(), dtype=np.float32)
+    return np.asarray((columns[:, items].T.tocsr() @ columns).toarray(), dtype=np.float32)
 
 
 def blocks(costs: NDArray[Any], limit: float) -> Iterator[slice]:

@@ -17,7 +17,7 @@ from matinee.core.types import Float64, Histories, Int32, Int64
 
 _CELLS = 2**18
 _PAIRS = 2**20
-_LONGEST = 5_000
+LONGEST = 5_000
 
 
 def pair_sums(
@@ -35,9 +35,14 @@ def pair_sums(
     Returns:
         One scipy CSR matrix per serve, float32, shape (items, items), rows newer items, columns older ones:
         cell (j, i) sums decay ** lag * weight * serve over lags 1 to window.
+
+    Raises:
+        ValueError: the window is less than 1.
     """
     import scipy.sparse
 
+    if window < 1:
+        raise ValueError(f"Pairs of events at most {window} apart are none: a window is at least 1.")
     powers = np.float64(decay) ** np.arange(window + 1)
     reach = np.minimum(positions(histories), window)
     useful = (reach > 0) & np.logical_or.reduce([serve != 0.0 for serve in serves])
@@ -67,19 +72,24 @@ def near_sums(histories: Histories, n_items: int, decay: float, window: int) -> 
     return (pairs + pairs.T + scipy.sparse.diags_array(same)).tocsr()
 
 
+def latest(histories: Histories) -> Histories:
+    """The latest 5,000 events of each history: pairs go by the square, and no bot may decide a fit's cost."""
+    longest = int(histories.lengths.max(initial=0))
+    return histories.last(LONGEST) if longest > LONGEST else histories
+
+
 def sets_of(histories: Histories, n_items: int) -> Any:
     """Histories without their order; a cell is the summed weight of the viewer's events of the item.
 
     Without weights an item counts 1, however often it occurs. Of a longer history only the last 5,000
-    events count: pairs go by the square, and one bot must not decide what memory a fit needs.
+    events count (`latest`).
 
     Returns:
         scipy CSR float32, shape (viewers, items).
     """
     import scipy.sparse
 
-    if histories.lengths.max(initial=0) > _LONGEST:
-        histories = histories.last(_LONGEST)
+    histories = latest(histories)
     weights = np.ones(len(histories.items), np.float32) if histories.weights is None else histories.weights
     sets = scipy.sparse.csr_matrix(
         # Copies: summing sorts in place, and the log may be a read-only map.
@@ -96,7 +106,7 @@ def pairs_within(lengths: Int64, window: int) -> float:
     """How many pairs the sums of a log go over: events at most `window` apart; 0: all pairs of `sets_of`."""
     counts = lengths.astype(np.float64)
     if not window:
-        return float((np.minimum(counts, _LONGEST) ** 2).sum())
+        return float((np.minimum(counts, LONGEST) ** 2).sum())
     return float((np.minimum(window, counts) * counts).sum())
 
 

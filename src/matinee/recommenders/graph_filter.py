@@ -11,7 +11,8 @@ the first and 1/2 for the second; one exponent for both does as well and needs h
 al. 2023 ("Blurring-sharpening process models", BSPM) add, a sharpening step that subtracts N'N from the
 result, costs four dense passes over the log an answer and is left out.
 
-Nothing dense of size items x items is made: of N'N the `neighbours` largest entries of each row are kept.
+Of a history only the latest 5,000 events teach: pairs of items go by the square. Nothing dense of size items
+x items is made: of N'N the `neighbours` largest entries of each row are kept.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from matinee.core.seeds import generator
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
 from matinee.core.types import Float32
+from matinee.recommenders.cooccurrence import latest, pairs_within
 from matinee.recommenders.ease import UNORDERED
 
 # Entries of N'N at a time.
@@ -90,7 +92,7 @@ class GraphFilter:
         events, n_items = len(log.histories.items), log.n_items
         k = min(self.config.factors, n_items) + _SPARE
         kept = min(self.config.neighbours, n_items) * n_items
-        meetings = float(np.square(log.histories.lengths.astype(np.float64)).sum())
+        meetings = pairs_within(log.histories.lengths, 0)
         cpu_s = _ITERATIONS * (2e-9 * events * k + 1e-9 * n_items * k**2) + 1e-8 * meetings
         memory_bytes = 60 * events + 4 * k * (4 * n_items + len(log.histories)) + 16 * kept + 2**28
         return Needs(memory_bytes=memory_bytes, cpu_s=cpu_s + 2e-7 * kept)
@@ -105,7 +107,7 @@ class GraphFilter:
             self.needs(log).memory_bytes, f"graph_filter over {log.n_items:,} items", "keep fewer neighbours"
         )
         config = self.config
-        graph, degrees = _graph(taste_matrix(log.histories, log.n_items))
+        graph, degrees = _graph(taste_matrix(latest(log.histories), log.n_items))
         _, vectors = top_singular(graph, config.factors, generator(seed, self.name))
         after = (np.maximum(degrees, 1.0) ** config.popularity).astype(np.float32)
         linear = scaled(_meetings(graph, after, config.neighbours), rows=1.0 / after)
