@@ -98,3 +98,10 @@ def test_a_fit_on_a_part_of_the_log_says_how_much_of_it(folder: Path) -> None:
     words = ("--recommender", "popularity", "--hold-out", "leave-one-out", "-o", "b")
     done = matinee("fit", "log.csv", *words, cwd=folder)
     assert "24 events of the log's 30, 6 viewers, 7 items." in done.stdout
+
+
+def test_one_of_a_thing_is_one(folder: Path) -> None:
+    (folder / "one.csv").write_text("user,item,time\na,x,1700000000\n")
+    said = matinee("check", "one.csv", cwd=folder).stdout
+    assert "CSV with a header, 1 row\n" in said
+    assert "1 viewer, 1 item, 1 event\n" in said

@@ -77,7 +77,7 @@ def test_people_read_titles_and_reasons(place):
     assert "The Umlaut" in said
     assert "because you watched The " in said
     said = run("recommend", place / "b", "--history", "a/b", "--history", "gone", "-k", 1).output
-    assert "1 of the history's items are not in the catalogue" in said
+    assert "Not in the catalogue, left out: 1 item of the history." in said
     said = run("recommend", place / "b", "--user", "nobody knows", "-k", 1).output
     assert "fallback:popular" in said
     assert "popular now" in said
@@ -206,9 +206,20 @@ def test_nothing_is_like_the_only_item(tmp_path):
     assert "Nothing is like x: no other item" in run("similar", tmp_path / "b", "--item", "x").output
 
 
-def test_an_empty_text_is_no_folder_for_a_bundle():
-    with pytest.raises(InputError, match="-o is an empty text"):
-        CliRunner().invoke(app, ["fit", "/no/log", "-o", ""], catch_exceptions=False)
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("fit", "/no/log", "-o", ""), "-o"),
+        (("recommend", "", "--user", "a"), "BUNDLE"),
+        (("similar", "", "--item", "a"), "BUNDLE"),
+        (("evaluate", "", "/no/log"), "BUNDLE"),
+        (("simulate", ""), "DIR"),
+        (("demo", "--dir", ""), "--dir"),
+    ],
+)
+def test_an_empty_text_is_no_folder(words, what):
+    with pytest.raises(InputError, match=f"{what} is an empty text"):
+        CliRunner().invoke(app, list(words), catch_exceptions=False)
 
 
 def test_a_place_that_is_taken_is_refused_before_the_log_is_read(tmp_path):

@@ -9,6 +9,7 @@ from matinee.cli.log_options import Logs, with_log_options
 from matinee.cli.output import JsonPath, Output, Quiet, Seed
 from matinee.core.memory import size_words
 from matinee.data.options import LogOptions
+from matinee.report.numbers import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,7 @@ def _parts(report: CheckReport) -> Iterator[str | Table]:
 
 def _files(report: CheckReport) -> Iterator[str]:
     for file in report.log.get("files", ()):
-        yield f"{file['file']}: {file['format']}, {file['rows']:,} rows"
+        yield f"{file['file']}: {file['format']}, {counted(file['rows'], 'row')}"
         yield "  " + ", ".join(f"{role} is column {name!r}" for role, name in file["columns"].items())
         if file["time_units"]:
             yield "  times are in " + " and ".join(file["time_units"])
@@ -71,16 +72,20 @@ def _files(report: CheckReport) -> Iterator[str]:
 
 def _figures(report: CheckReport) -> Iterator[str]:
     counts = report.counts
-    yield f"{counts.viewers:,} viewers, {counts.items:,} items, {counts.events:,} events"
+    yield ", ".join(
+        counted(number, noun)
+        for number, noun in ((counts.viewers, "viewer"), (counts.items, "item"), (counts.events, "event"))
+    )
     if counts.watched < counts.items:
-        yield f"  {counts.items - counts.watched:,} items are in no event"
+        yield f"  in no event: {counted(counts.items - counts.watched, 'item')}"
     yield (
         f"  events of a viewer: {counts.median_events:g} in the middle, {counts.most_events:,} at most; "
         f"one item in a hundred holds {counts.top_share:.0%} of them"
     )
     if report.span_ms is not None:
         first, last = (datetime.fromtimestamp(moment / 1000, UTC) for moment in report.span_ms)
-        yield f"  from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC ({(last - first).days:,} days)"
+        days = counted((last - first).days, "day")
+        yield f"  from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC ({days})"
     elif report.order == "order":
         yield "  in the order of a column of positions, without times"
     else:
@@ -88,9 +93,9 @@ def _figures(report: CheckReport) -> Iterator[str]:
     if counts.kinds:
         yield "  kinds: " + ", ".join(f"{kind} {number:,}" for kind, number in counts.kinds.items())
     if counts.targets != counts.events:
-        yield f"  to be predicted: {counts.targets:,} events"
+        yield f"  to be predicted: {counted(counts.targets, 'event')}"
     if counts.negatives:
-        yield f"  turned down: {counts.negatives:,} times an item by a viewer"
+        yield f"  turned down: {counted(counts.negatives, 'time')} an item by a viewer"
     if counts.values is not None:
         yield f"  values from {counts.values[0]:g} to {counts.values[1]:g}"
     tied = "no times to tie" if report.tied_times is None else f"tied times {report.tied_times:.1%}"

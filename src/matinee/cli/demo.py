@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from matinee.cli.given import refuse_blank
 from matinee.cli.output import JsonPath, Output, Quiet, Seed
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def command(
     from matinee.recipes.demo import demo
 
     out = Output(json_path, quiet)
+    refuse_blank("--dir", folder, "a folder")
     with out.progress() as progress:
         done = demo(Path(folder), seed=seed, progress=progress)
     _say_service(out, done)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from matinee.cli.compare import At, Html, Protocol, parse_lengths, show
-from matinee.cli.given import check_writable
+from matinee.cli.given import check_writable, refuse_blank
 from matinee.cli.log_options import Logs, with_log_options
 from matinee.cli.output import JsonPath, Output, Quiet
 from matinee.data.options import LogOptions
@@ -49,6 +49,7 @@ def command(
 
     out = Output(json_path, quiet)
     check_writable("--html", html)
+    refuse_blank("BUNDLE", bundle, "a folder that `matinee fit` wrote")
     lengths = parse_lengths(at)
     with out.progress() as on_progress:
         log = read_log(

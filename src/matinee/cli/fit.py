@@ -11,6 +11,7 @@ from matinee.cli.given import refuse_blank
 from matinee.cli.log_options import Logs, with_log_options
 from matinee.cli.output import JsonPath, Output, Quiet, Seed
 from matinee.data.options import LogOptions
+from matinee.report.numbers import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,10 +80,12 @@ def _summary(facts: Mapping[str, Any], viewer: str) -> Iterator[str]:
 
     bundle = shlex.quote(facts["bundle"])
     settings = ", ".join(f"{key}={value}" for key, value in facts["settings"].items())
-    of_all = "" if facts["events"] == facts["log_events"] else f" of the log's {facts['log_events']:,}"
+    events = counted(facts["events"], "event")
+    if facts["events"] != facts["log_events"]:
+        events += f" of the log's {facts['log_events']:,}"
     yield (
-        f"Fitted {facts['recommender']} on {facts['fitted_on']}: {facts['events']:,} events{of_all}, "
-        f"{facts['viewers']:,} viewers, {facts['items']:,} items."
+        f"Fitted {facts['recommender']} on {facts['fitted_on']}: {events}, "
+        f"{counted(facts['viewers'], 'viewer')}, {counted(facts['items'], 'item')}."
     )
     if settings:
         yield f"Settings: {settings}."

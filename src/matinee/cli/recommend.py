@@ -10,6 +10,7 @@ import typer
 from matinee.cli.given import ids_of, refuse_blank, refuse_blank_ids
 from matinee.cli.output import JsonPath, Output, Quiet, TieSeed
 from matinee.core.errors import InputError
+from matinee.report.numbers import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +69,7 @@ def command(
     Example: matinee recommend bundle --all -o recommendations.parquet
     """
     output = Output(json_path, quiet)
+    refuse_blank("BUNDLE", bundle, "a folder that `matinee fit` wrote")
     in_bulk = _in_bulk(user, history, users, everybody, output_path)
     refuse_blank_ids("--user", [] if user is None else [user])
     refuse_blank_ids("--history", history or [])
@@ -165,7 +167,9 @@ def _about(found: dict[str, Any]) -> list[str]:
     who = "somebody with this history" if found["user"] is None else f"viewer {one_line(found['user'])}"
     lines = [f"For {who}, from {found['source']}:"]
     if found["unknown"]:
-        lines.insert(0, f"{found['unknown']} of the history's items are not in the catalogue; left out.")
+        lines.insert(
+            0, f"Not in the catalogue, left out: {counted(found['unknown'], 'item')} of the history."
+        )
     return lines
 
 
@@ -182,6 +186,6 @@ def _everybody(
         users_asked = None if ids is None else but_heading(ids, model.log.viewers)
         written = recommend_all(model, path, users=users_asked, k=k, rules=rules, progress=progress)
     kept = f", {written.kept:,} of them from an interrupted run" if written.kept else ""
-    output.say(f"Wrote the lists of {written.viewers:,} viewers{kept} to {written.output}.")
+    output.say(f"Wrote the lists of {counted(written.viewers, 'viewer')}{kept} to {written.output}.")
     output.say(f"Took {written.cpu_s:.1f} CPU-s, {written.wall_s:.1f} s.")
     output.result(written.to_json())

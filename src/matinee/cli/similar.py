@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from matinee.cli.given import refuse_blank
 from matinee.cli.output import JsonPath, Output, Quiet, TieSeed
 
 
@@ -27,6 +28,7 @@ def command(
     from matinee.recipes.similar import similar_to
 
     output = Output(json_path, quiet)
+    refuse_blank("BUNDLE", bundle, "a folder that `matinee fit` wrote")
     found = similar_to(load(bundle, ties=seed), item, k)
     if found["items"]:
         output.say(f"Most like {one_line(found['title'] or item)}:")

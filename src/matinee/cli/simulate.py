@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from matinee.cli.given import refuse_blank
 from matinee.cli.output import JsonPath, Output, Quiet, Seed
 
 
@@ -36,6 +37,7 @@ def command(  # noqa: PLR0917
     from matinee.simulate.options import SimulationOptions
 
     output = Output(json_path, quiet)
+    refuse_blank("DIR", folder, "a folder")
     options = SimulationOptions(
         viewers=viewers, items=items, events=events, predictability=predictability, regions=regions, seed=seed
     )

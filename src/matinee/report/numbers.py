@@ -55,3 +55,8 @@ def probability(value: float | None) -> str:
 def percent(value: float | None) -> str:
     """A share as percent."""
     return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 viewer`, `1,200 viewers`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
