@@ -159,10 +159,11 @@ SETS = {
     ),
     "gowalla": Set(
         log="gowalla/train.csv.gz",
-        rows=("popularity", "ease", "graph_filter"),
+        # ease is left out: on 40,981 items one fit of it takes longer than this whole table.
+        rows=("popularity", "user_knn", "graph_filter"),
         test="gowalla/test.csv.gz",
         more={"at": (20, 10)},
-        bars=(Bar(names=("ease", "graph_filter"), metric="recall@20", least=0.183),),
+        bars=(Bar(names=("graph_filter",), metric="recall@20", least=0.183),),
     ),
     "ml-1m-timed": Set(
         log="ml-1m/interactions_timed.csv.gz",
