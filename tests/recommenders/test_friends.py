@@ -6,3 +6,4 @@ class TestFriends(RecommenderTests):
     heeds_noes = False
     additive = False
     strangers = False
+    weighs = False

@@ -8,6 +8,7 @@ from matinee.testing.recommenders import RecommenderTests
 class TestGraphFilter(RecommenderTests):
     name = "graph_filter"
     heeds_noes = False
+    moves = {"neighbours": (3, 200)}  # noqa: RUF012 - the suite reads it, nobody writes it
     settings = {"factors": 6}  # noqa: RUF012 - the suite reads it, nobody writes it
     likeness = False  # its likeness is what it answers to a history of the item
 

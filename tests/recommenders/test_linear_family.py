@@ -244,6 +244,52 @@ def test_settings_out_of_range_are_one_sentence(name: str, settings: dict[str, o
         make_recommender(name, settings)
 
 
+def test_transitions_are_the_regression_row_by_row() -> None:
+    """Features, targets, weights, noes, damping and answers, each as the file's docstring says."""
+    random, decays, n = np.random.default_rng(5), (0.5, 0.9), 12
+    lists = [[f"i{i:02d}" for i in random.integers(0, n, random.integers(2, 9)) ** 2 // n] for _ in range(60)]
+    log = log_of(lists, [f"i{i:02d}" for i in range(n)])
+    weights = random.choice(np.array([0.5, 1.0, 2.0], np.float32), len(log))
+    noes = [random.choice(n, 2, replace=False).tolist() for _ in lists]
+    histories = dataclasses.replace(log.histories, weights=weights)
+    log = dataclasses.replace(log, histories=histories, negatives=ragged(noes))
+    G, T = np.zeros((2 * n, 2 * n)), np.zeros((2 * n, n))
+    ends = []
+    for viewer, row in enumerate(noes):
+        state = np.zeros((2, n))
+        for event in range(histories.offsets[viewer], histories.offsets[viewer + 1]):
+            G += weights[event] * np.outer(state.ravel(), state.ravel())
+            T[:, histories.items[event]] += weights[event] * state.ravel()
+            state *= np.array(decays)[:, None]
+            state[:, histories.items[event]] += weights[event]
+        T[:, row] -= 0.25 * state.ravel()[:, None]
+        ends.append(state.ravel())
+    events = np.bincount(histories.items, minlength=n)
+    damp = (events.mean() / np.maximum(events, 1)) ** 0.2
+    wanted = np.array(ends) @ np.linalg.solve(G + 3.0 * np.eye(2 * n), T) * damp
+    config = {"ridge": 3.0, "popularity": 0.2, "threshold": 1e-6, "features": 0, "negative": 0.25}
+    model = make_recommender("transitions", config | {"decays": decays}).fit(log)
+    assert model.parts["transitions"].settings["ridge_used"] == 3.0
+    np.testing.assert_allclose(model.scorer.score(newcomers(histories)), wanted, atol=2e-5)
+
+
+def test_update_notices_changed_weights() -> None:
+    plain = log_of([["a", "b", "c"], ["b", "c"]])
+    longer = log_of([["a", "b", "c", "a"], ["b", "c"]])
+    old, new = (
+        dataclasses.replace(
+            log, histories=dataclasses.replace(log.histories, weights=np.full(len(log), weight, np.float32))
+        )
+        for log, weight in ((plain, 1.0), (longer, 2.0))
+    )
+    assert new_events(old, new) is None
+    assert new_events(plain, new) is None
+    assert new_events(plain, longer) is not None
+    again, wanted = update(make_recommender("transitions").fit(old), new), make_recommender("transitions")
+    askers = newcomers(new.histories)
+    np.testing.assert_array_equal(again.scores(askers), wanted.fit(new).scores(askers))
+
+
 def test_update_is_the_fit_on_everything() -> None:
     lists = chains(True, viewers=80)
     old_lists = [row[: 12 - (v % 4) * 2] for v, row in enumerate(lists[:70])] + [[], []]

@@ -1,9 +1,12 @@
+from functools import partial
+
 import numpy as np
 
 from matinee.answers.top import FALLBACK
 from matinee.core.types import histories_of, newcomers
 from matinee.testing.made_logs import log_of
 from matinee.testing.recommenders import RecommenderTests
+from matinee.testing.tastes import drifting_log
 
 
 class TestRecent(RecommenderTests):
@@ -11,7 +14,9 @@ class TestRecent(RecommenderTests):
     heeds_noes = False
     personal = False
     likeness = False
-    margin = None
+    predictable = staticmethod(drifting_log)
+    patternless = staticmethod(partial(drifting_log, drift=False))
+    moves = {"share": (0.05, 0.5)}  # noqa: RUF012 - the suite reads it, nobody writes it
 
 
 def test_a_stranger_is_answered_by_what_is_recent_and_the_source_says_that_nothing_is_known():

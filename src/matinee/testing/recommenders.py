@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,7 +26,7 @@ from matinee.answers.model import Model
 from matinee.answers.top import FALLBACK
 from matinee.core.errors import SettingsError
 from matinee.core.settings import config_values
-from matinee.core.space import draw
+from matinee.core.space import Choice, Span, draw
 from matinee.core.types import Askers, Float32, Histories, histories_of, newcomers
 from matinee.data.log import InteractionLog
 from matinee.recommenders import make_recommender
@@ -52,6 +52,11 @@ class RecommenderTests:
             else each must be the loss of score when the event is left out.
         strangers: whether it says anything personal to newcomers; friends are of viewers of the log alone.
         heeds_noes: whether it is taught by what viewers turned down.
+        weighs: whether an event's weight tells; friends count what is had alike.
+        moves: for each setting that is not in `space`, two values between which some score must change.
+        idle: settings that may change nothing on the suite's log, each with the reason.
+        predictable: makes the log of which it must foretell more than popularity, from `seed=`.
+        patternless: makes the log of which it must not.
         margin: how much more often than popularity it must foretell the last event of predictable viewers,
             as a share of viewers; None where it need not.
         allowance: how many standard errors of the paired difference it may seem to beat popularity by on
@@ -65,6 +70,11 @@ class RecommenderTests:
     additive: ClassVar[bool] = True
     strangers: ClassVar[bool] = True
     heeds_noes: ClassVar[bool] = True
+    weighs: ClassVar[bool] = True
+    moves: ClassVar[Mapping[str, tuple[Any, Any]]] = {}
+    idle: ClassVar[Mapping[str, str]] = {}
+    predictable: ClassVar[Callable[..., InteractionLog]] = staticmethod(predictable_log)
+    patternless: ClassVar[Callable[..., InteractionLog]] = staticmethod(patternless_log)
     margin: ClassVar[float | None] = 0.3
     allowance: ClassVar[float] = 3.0
 
@@ -124,6 +134,27 @@ class RecommenderTests:
             point = draw(self.make().space, random)
             shown = config_values(self.make(**point).config)
             assert {key: shown[key] for key in point} == json.loads(json.dumps(point))
+
+    def test_each_setting_moved_across_its_range_changes_a_score(self) -> None:
+        log = weighted_log(120)
+        space, asking = self.make().space, _everybody(log)
+        for field in dataclasses.fields(self.make().Config):
+            if field.name in self.idle:
+                continue
+            assert field.name in {*space, *self.moves}, f"{field.name}: give it two values in `moves`"
+            ends = self.moves.get(field.name) or _ends(space[field.name])
+            found = [self.make(**{field.name: end}).fit(log).scores(asking) for end in ends]
+            assert _differ(*found), f"{field.name} changes nothing between {ends[0]} and {ends[1]}"
+
+    def test_weights_of_events_tell(self, weighted_model: Model) -> None:
+        log = weighted_model.log
+        plain = dataclasses.replace(log, histories=dataclasses.replace(log.histories, weights=None))
+        popularity = np.bincount(log.histories.items, log.histories.weights, log.n_items)
+        np.testing.assert_allclose(weighted_model.context.popularity, popularity, rtol=1e-5)
+        scores = weighted_model.scorer.score(_everybody(log))
+        assert _differ(scores, self.fitted(plain).scorer.score(_everybody(log))) == self.weighs
+        told_by_asker = self.weighs and self.personal
+        assert _differ(scores, weighted_model.scorer.score(_everybody(plain))) == told_by_asker
 
     def test_needs_are_predicted(self, log: InteractionLog) -> None:
         needs = self.make().needs(log)
@@ -273,14 +304,13 @@ class RecommenderTests:
     def test_predictable_viewers_are_foretold_better_than_by_popularity(self) -> None:
         if self.margin is None:
             pytest.skip("nothing is promised beyond popularity")
-        own = foresight(self.fitted, predictable_log(seed=1))
-        popular = foresight(_fit_popularity, predictable_log(seed=1))
+        log = self.predictable(seed=1)
+        own, popular = foresight(self.fitted, log), foresight(_fit_popularity, log)
         assert own.mean() >= popular.mean() + self.margin, (own.mean(), popular.mean())
 
     def test_patternless_viewers_are_not(self) -> None:
-        difference = foresight(self.fitted, patternless_log(seed=1)) - foresight(
-            _fit_popularity, patternless_log(seed=1)
-        )
+        log = self.patternless(seed=1)
+        difference = foresight(self.fitted, log) - foresight(_fit_popularity, log)
         error = difference.std() / np.sqrt(len(difference))
         assert difference.mean() <= self.allowance * error + 1e-9, (difference.mean(), error)
 
@@ -298,6 +328,16 @@ def _less_each(asker: Askers) -> Askers:
     kept[-1] = False
     copies = asker.take(np.zeros(n + 2, dtype=np.int64))
     return dataclasses.replace(copies, histories=copies.histories.keep(kept.ravel()))
+
+
+def _ends(values: Choice | Span) -> tuple[Any, Any]:
+    """The two ends of what a search may take."""
+    return (values.low, values.high) if isinstance(values, Span) else (values.values[0], values.values[-1])
+
+
+def _differ(one: Float32, other: Float32) -> bool:
+    """Whether any score differs by more than rounding."""
+    return bool(np.abs(one - other).max() > 1e-3 * np.abs(one).max())
 
 
 def _everybody(log: InteractionLog) -> Askers:

@@ -65,7 +65,10 @@ def disliked_log(item: int, n_viewers: int = 200, *, seed: int = 0) -> Interacti
 
 
 def weighted_log(n_viewers: int = 200, *, seed: int = 0) -> InteractionLog:
-    """A predictable log whose events weigh 1/4, 1 or 3, and whose every other viewer ends as they began."""
+    """A predictable log whose events weigh 1/4, 1 or 3, and whose every other viewer ends as they began.
+
+    Every viewer has turned down two items of the first taste.
+    """
     random = generator(seed, "weighted")
     log = predictable_log(n_viewers, seed=seed)
     rows = [log.histories.row(viewer).tolist() for viewer in range(n_viewers)]
@@ -73,7 +76,8 @@ def weighted_log(n_viewers: int = 200, *, seed: int = 0) -> InteractionLog:
     friends = [] if log.friends is None else [log.friends.row(v).tolist() for v in range(n_viewers)]
     made = friendly_log(rows, log.n_items, friends)
     weights = random.choice(np.array([0.25, 1.0, 3.0], np.float32), len(made))
-    return replace(made, histories=replace(made.histories, weights=weights))
+    noes = ragged([random.choice(_ITEMS_A_TASTE, 2, replace=False).tolist() for _ in rows])
+    return replace(made, histories=replace(made.histories, weights=weights), negatives=noes)
 
 
 def patternless_log(n_viewers: int = 400, *, seed: int = 0, order: str = "time") -> InteractionLog:
@@ -92,6 +96,28 @@ def patternless_log(n_viewers: int = 400, *, seed: int = 0, order: str = "time")
     ]
     friends = _links(np.zeros(n_viewers, np.int64), np.zeros((n_viewers, _FRIENDS), np.bool_), random)
     return friendly_log(lists, n_items + 3, friends, order)
+
+
+def drifting_log(n_viewers: int = 400, *, seed: int = 0, drift: bool = True) -> InteractionLog:
+    """Viewers who draw from what is popular that day, over a year; all of them end in its last weeks.
+
+    Tastes do not differ. With `drift` every item has its season of some weeks, and all are about equally
+    popular over the year; without it the same items are popular all year.
+    """
+    random = generator(seed, "drifting")
+    n_items, days = _TASTES * _ITEMS_A_TASTE, 380
+    rows, times = [], []
+    for _ in range(n_viewers):
+        when = np.append(np.sort(random.uniform(0, days - 20, random.integers(5, 9))), days - 10)
+        row: list[int] = []
+        for day in when:
+            season = np.exp(-(((np.arange(n_items) / n_items * days - day) / 15) ** 2))
+            odds = season if drift else 1.0 / np.arange(2, n_items + 2)
+            odds = np.where(np.isin(np.arange(n_items), row), 0.0, odds + 1e-6)
+            row.append(int(random.choice(n_items, p=odds / odds.sum())))
+        rows.append(row)
+        times.append([1_600_000_000_000 + int(day * DAY_MS) for day in when])
+    return log_of(rows, times=times, n_items=n_items + 3, order="time")
 
 
 def _walk(taste: int, random: np.random.Generator) -> list[int]:
