@@ -58,7 +58,7 @@ def test_log_options_reach_the_log(folder: Path) -> None:
     done = matinee("check", "log.csv", "--log-settings", "shop.toml", "--quiet", "--json", "-", cwd=folder)
     report = json.loads(done.stdout)
     assert report["counts"]["events"] == 18
-    assert "12 events not rating>=3" in " ".join(report["notes"])
+    assert "12 events are not rating>=3" in " ".join(report["notes"])
 
 
 @pytest.mark.parametrize(

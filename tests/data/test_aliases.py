@@ -89,7 +89,7 @@ def test_merged_viewers_are_one_even_if_the_new_id_has_no_event_of_its_own() -> 
     assert merged.viewers.ids(merged.viewer) == ["new", "c", "new", "new"]
     assert merged.items.ids(merged.item) == ["1", "2", "3", "4"]
     assert note == (
-        "2 viewers of the log go by another id since they merged; 1 old ids of the aliases are not in the log"
+        "2 viewers of the log go by another id since they merged; 1 old id of the aliases not in the log"
     )
 
 

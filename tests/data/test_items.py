@@ -43,7 +43,7 @@ def test_codes_of_the_log_stay_and_unwatched_items_join_behind_them(tmp_path: Pa
     assert notes == (
         "items.txt: id is column 'item_id', title is column 'title'",
         "items.txt: 3 items, 2 of them in no event",
-        "items.txt: 1 items of the log have no row and are called by their id",
+        "items.txt: 1 item of the log has no row: the id is its title",
     )
 
 
@@ -56,7 +56,7 @@ def test_an_item_without_a_title_is_called_by_its_id(tmp_path: Path) -> None:
 def test_the_first_row_of_an_id_counts(tmp_path: Path) -> None:
     _, rows, notes = read(tmp_path, "item_id,title\na,One\na,Other\nb,Two\n", "a")
     assert rows["a"]["title"] == "One"
-    assert "1 rows have an id that an earlier row has" in notes[0]
+    assert "1 row has an id that an earlier row has" in notes[0]
 
 
 @pytest.mark.parametrize("id_", ["a/b", 'say "hi"', "a, b", "two words", "café", "映画", "007", "7.0", " x"])
@@ -131,7 +131,7 @@ def test_rows_of_the_wrong_length_are_errors_or_counted(tmp_path: Path) -> None:
         read_items(path, Vocabulary(["a"]))
     _, table, notes = read_items(path, Vocabulary(["a"]), skip_bad=True)
     assert table.column("id").to_pylist() == ["a", "c"]
-    assert "1 malformed rows left out, the first is row 3" in notes[0]
+    assert "1 malformed row left out, the first is row 3" in notes[0]
 
 
 @pytest.mark.parametrize(

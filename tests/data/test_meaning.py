@@ -95,7 +95,7 @@ def test_a_condition_on_the_value_judges_the_kinds_that_bring_one() -> None:
     assert told(events) == [
         " ".join((row[0], row[1], row[3])) for row in SHOP if row[3] in ("view", "cart", "return")
     ]
-    assert notes == ("4 events not value>=41: no positive events, left out",)
+    assert notes == ("4 events are not value>=41 and left out",)
 
 
 def test_what_says_no_is_not_judged_by_its_value() -> None:
@@ -107,7 +107,7 @@ def test_a_condition_on_a_kind_judges_that_kind_alone() -> None:
     rows = [("a", "x", 0.0, "view", 1.0), ("a", "y", 1.0, "stars", 1.0), ("a", "z", 2.0, "stars", 5.0)]
     events, notes = meaning.apply(shop(rows), LogOptions(positive="stars>3"))
     assert told(events) == ["a x view", "a z stars"]
-    assert notes == ("1 events not stars>3: no positive events, left out",)
+    assert notes == ("1 event is not stars>3 and left out",)
 
 
 def test_a_condition_may_name_the_value_column() -> None:
@@ -123,13 +123,13 @@ def test_predicting_the_value_leaves_out_what_has_none() -> None:
     events, notes = meaning.apply(shop(rows), LogOptions(target="rating"))
     assert told(events) == ["a x k"]
     assert events.target is None
-    assert notes == ("1 events without a rating: left out",)
+    assert notes == ("1 event is without a rating and left out",)
 
 
 def test_where_there_is_a_kind_called_rating_prices_are_no_ratings() -> None:
     events, notes = meaning.apply(shop(), LogOptions(target="rating"))
     assert told(events) == ["bob rug rating", "bob lamp rating"]
-    assert notes == ("8 events without a rating: left out",)
+    assert notes == ("8 events are without a rating and left out",)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_options_that_need_a_column_the_log_lacks(options: LogOptions, sentence:
 
 def test_a_condition_that_nothing_meets_is_an_error_not_an_empty_log() -> None:
     rows = [("a", "x", 0.0, "k", 1.0), ("a", "y", 1.0, "k", 2.0)]
-    with pytest.raises(InputError, match=r"No event is left: 2 events not rating>=4"):
+    with pytest.raises(InputError, match=r"No event is left: 2 events are not rating>=4 and left out"):
         meaning.apply(shop(rows), LogOptions(positive="rating>=4"))
 
 

@@ -64,7 +64,7 @@ def test_malformed_rows_are_left_out_and_counted_when_asked(tmp_path, row, colum
     assert log.report is not None
     assert log.report.bad_rows == 2
     assert log.report.rows == 2
-    assert "2 malformed rows" in log.notes[0]
+    assert log.notes[0].startswith(f"of {path} left out: 2 malformed rows: row 3")
     assert "row 3" in log.notes[0]
 
 
@@ -233,7 +233,7 @@ def test_times_in_the_future_are_kept_and_noted(tmp_path):
     assert len(log) == 2
     assert log.report is not None
     assert log.report.future == 1
-    assert any("1 events lie in the future" in note for note in log.notes)
+    assert any("1 event lies in the future" in note for note in log.notes)
 
 
 def test_mixed_units_are_noted(tmp_path):

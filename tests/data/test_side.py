@@ -72,7 +72,7 @@ def test_an_old_ids_row_serves_where_the_new_id_has_none(log: InteractionLog, tm
     assert attached.viewer_table.column("region").to_pylist() == ["FR", None]
     assert attached.notes[1:] == (
         "viewers.csv: 1 of the log's 2 viewers have a row",
-        "viewers.csv: 1 rows are of viewers who are not in the log",
+        "viewers.csv: 1 row is of viewers who are not in the log",
     )
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -62,6 +63,12 @@ def test_an_open_quote_is_refused_with_what_it_swallows(tmp_path: Path, torn: st
     rows = "".join(f"{n},b\n" for n in range(790))
     with pytest.raises(DataError, match=r"row 3: a double quote opens .* swallows 79\d more lines"):
         read(tmp_path, "id,title\n1,a\n" + torn + rows, skip_bad=skip_bad)
+
+
+def test_a_pipe_is_to_be_saved_first(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match=r"a pipe or a device\. Save it to a file first"):
+        read_table(tmp_path / "pipe", WORDS)
 
 
 def test_columns_without_name_and_content_are_no_columns(tmp_path: Path) -> None:

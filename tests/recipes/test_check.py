@@ -84,8 +84,8 @@ def test_a_messy_shop_log(shop: Path, tmp_path: Path) -> None:
     assert not {"suspected_bots", "kinds_alike"} & set(names(report))
     assert report.counts.most_events < 100
     notes = " ".join(report.notes)
-    assert "1 viewers of the log go by another id" in notes
-    assert "were folded into the first" in notes
+    assert "1 viewer of the log goes by another id" in notes
+    assert "and folded into the first" in notes
 
 
 def test_the_same_log_without_a_word_from_its_owner(shop: Path) -> None:

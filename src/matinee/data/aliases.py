@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from matinee.core.errors import DataError
 from matinee.core.types import Int32, Int64
+from matinee.core.words import counted
 from matinee.data.events import Events
 from matinee.data.table import SideTable, read_table
 from matinee.data.vocabulary import Vocabulary
@@ -80,9 +81,13 @@ def merge_viewers(events: Events, aliases: Mapping[str, str]) -> tuple[Events, s
         position=position,
     )
     known = sum(1 for id_ in aliases if id_ in events.viewers)
-    note = f"{known:,} viewers of the log go by another id since they merged"
+    note = (
+        f"{counted(known, 'viewer of the log goes', 'viewers of the log go')} by another id since they merged"
+    )
     unknown = len(aliases) - known
-    return merged, note + (f"; {unknown:,} old ids of the aliases are not in the log" if unknown else "")
+    return merged, note + (
+        f"; {counted(unknown, 'old id', 'old ids')} of the aliases not in the log" if unknown else ""
+    )
 
 
 def _pair_columns(table: SideTable) -> tuple[str, str]:

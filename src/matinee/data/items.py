@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from matinee.core.errors import DataError
+from matinee.core.words import counted
 from matinee.data.cells import flags, moments, natural, numbers, word_lists
 from matinee.data.columns import ALIASES, plain_name
 from matinee.data.table import SideTable, read_table
@@ -106,7 +107,8 @@ def distinct_ids(table: SideTable, column: str) -> tuple[pa.Array, Any, tuple[st
     encoded = ids.dictionary_encode()
     rows = np.unique(np.asarray(encoded.indices), return_index=True)[1]
     again = len(ids) - len(rows)
-    note = f"{table.path.name}: {again:,} rows have an id that an earlier row has; the first one counts"
+    repeated = counted(again, "row has", "rows have")
+    note = f"{table.path.name}: {repeated} an id that an earlier row has; the first one counts"
     return ids.take(pa.array(rows)), rows, (*table.notes, note) if again else table.notes
 
 
@@ -205,7 +207,8 @@ def _taken(table: SideTable, id_column: str) -> str:
 
 
 def _found(path: Path, rows: int, new: int, unknown: int) -> list[str]:
-    notes = [f"{path.name}: {rows:,} items, {new:,} of them in no event"]
+    notes = [f"{path.name}: {counted(rows, 'item')}, {new:,} of them in no event"]
     if unknown:
-        notes.append(f"{path.name}: {unknown:,} items of the log have no row and are called by their id")
+        nameless = counted(unknown, "item of the log has", "items of the log have")
+        notes.append(f"{path.name}: {nameless} no row: the id is its title")
     return notes

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from matinee.core.errors import InputError, SettingsError, unknown_name
 from matinee.core.types import Bool, Float32, Int64
+from matinee.core.words import counted
 from matinee.data.aliases import merge_viewers, read_aliases
 from matinee.data.columns import ALIASES, plain_name
 from matinee.data.events import Events
@@ -109,7 +110,7 @@ def _with_value(events: Events, options: LogOptions) -> tuple[Bool, str]:
         mask &= _of_kinds(events, (RATING,))
     if options.negative:
         mask |= _of_kinds(events, options.negative)
-    return mask, _count(len(mask) - int(mask.sum()), "without a rating", "left out")
+    return mask, _left_out(len(mask) - int(mask.sum()), "without a rating")
 
 
 def _positive(events: Events, options: LogOptions) -> tuple[Bool, str]:
@@ -126,7 +127,7 @@ def _positive(events: Events, options: LogOptions) -> tuple[Bool, str]:
         judged &= ~_of_kinds(events, options.negative)
     mask = ~judged | condition.holds(values)
     words = f"not {condition.name}{condition.sign}{condition.bound:g}"
-    return mask, _count(len(mask) - int(mask.sum()), words, "no positive events, left out")
+    return mask, _left_out(len(mask) - int(mask.sum()), words)
 
 
 def _judged(events: Events, condition: Condition, options: LogOptions) -> Bool:
@@ -192,9 +193,10 @@ def _fold_sessions(events: Events, gap_ms: int) -> tuple[Events, str]:
         start = end
     for name, column in moved.items():
         setattr(folded, name, column)
+    folded_away = counted(len(mask) - int(mask.sum()), "event was", "events were")
     return _keep(folded, mask), (
-        f"{len(mask) - int(mask.sum()):,} events were the same item again within a session of {sessions:,} "
-        f"(pauses over {gap_ms / 60_000:g} min end one) and were folded into the first"
+        f"{folded_away} the same item again within a session of {sessions:,} "
+        f"(pauses over {gap_ms / 60_000:g} min end one) and folded into the first"
     )
 
 
@@ -252,5 +254,5 @@ def _keep(events: Events, mask: Bool) -> Events:
     return kept
 
 
-def _count(events: int, which: str, done: str) -> str:
-    return f"{events:,} events {which}: {done}" if events else ""
+def _left_out(events: int, which: str) -> str:
+    return f"{counted(events, 'event is', 'events are')} {which} and left out" if events else ""

@@ -11,7 +11,7 @@ class LogOptions:
     """Everything a person may say of a log; the defaults are what a plain list of views needs.
 
     Attributes:
-        columns: which column is what: keys user, item, time, order, value, kind; values a column's name, or its
+        columns: which is what: keys user, item, time, order, value, kind; values a column's name or its
             position from 0 in a file without a header. Empty: guessed by content.
         skip_bad: leave malformed rows out and count them, instead of stopping at the first.
         items: file of items (id, title, genres, availability, free columns), or None.

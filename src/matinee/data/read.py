@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from matinee.core.errors import DataError
+from matinee.core.words import counted
 from matinee.data import cache as shelf
 from matinee.data.events import Events
 from matinee.data.facts import FileReport, ReadReport
@@ -206,7 +207,8 @@ def _facts_in_words(report: ReadReport, indexed: Indexed) -> tuple[str, ...]:
     for file in report.files:
         if file.bad_rows:
             examples = "; ".join(file.bad_examples)
-            notes.append(f"{file.bad_rows} malformed rows of {file.file} were left out: {examples}")
+            bad = counted(file.bad_rows, "malformed row")
+            notes.append(f"of {file.file} left out: {bad}: {examples}")
         if file.whole:
             columns = " and ".join(map(repr, file.whole))
             notes.append(f"the ids in {columns} of {file.file} are floating numbers: 1.0 was read as '1'")
@@ -217,18 +219,21 @@ def _facts_in_words(report: ReadReport, indexed: Indexed) -> tuple[str, ...]:
             )
     if report.duplicates and indexed.order == "none":
         notes.append(
-            f"{report.duplicates} rows repeat a viewer's item: without times or positions it counts once, "
-            "by its first row"
+            f"{counted(report.duplicates, 'row repeats', 'rows repeat')} a viewer's item: without times or "
+            "positions it counts once, by its first row"
         )
     elif report.duplicates:
-        notes.append(f"{report.duplicates} rows are exact duplicates of an earlier one and count once")
+        again = counted(report.duplicates, "row is the same as", "rows are the same as")
+        notes.append(f"{again} an earlier one, which counts once")
     if report.tied:
         notes.append(
-            f"{report.tied} events share their time with another of the same viewer and keep the file's order"
+            f"{counted(report.tied, 'event has', 'events have')} the time of another of the same viewer: the "
+            "file's order holds"
         )
     if report.future and report.last_ms is not None:
         last = datetime.fromtimestamp(report.last_ms / 1000, UTC)
         notes.append(
-            f"{report.future} events lie in the future, the last on {last:%Y-%m-%d}: check clock and unit"
+            f"{counted(report.future, 'event lies', 'events lie')} in the future, the last on "
+            f"{last:%Y-%m-%d}: check clock and unit"
         )
     return tuple(notes)

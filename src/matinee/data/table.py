@@ -21,6 +21,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from matinee.core.errors import DataError
+from matinee.core.words import counted
 from matinee.data.columns import plain_name
 from matinee.data.formats import cut
 from matinee.data.streams import compression_of, damaged, open_bytes
@@ -112,12 +113,16 @@ def as_strings(column: Any) -> pa.Array:
 
 def _content(path: Path) -> bytes:
     if path.is_dir():
-        raise DataError("expected a file, found a folder", file=path)
+        raise DataError("expected a file, found a folder", file=path, remedy="Name a file in it.")
+    if path.exists() and not path.is_file():
+        raise DataError(
+            "not a plain file but a pipe or a device", file=path, remedy="Save it to a file first."
+        )
     try:
         with path.open("rb") as file:
             compression = compression_of(file.read(8))
     except FileNotFoundError as error:
-        raise DataError("there is no such file", file=path) from error
+        raise DataError("there is no such file", file=path, remedy="Check the name.") from error
     try:
         with open_bytes(path, compression) as stream:
             return bytes(stream.read())
@@ -176,7 +181,7 @@ def _read_text(path: Path, text: str, words: Sequence[Collection[str]], skip_bad
     kept = [i for i, name in enumerate(names) if name or pc.any(pc.not_equal(columns.column(i), "")).as_py()]
     names = _distinct([names[i] or f"column_{i}" for i in kept])
     notes = (
-        (f"{path.name}: {len(bad):,} malformed rows left out, the first is row {bad[0].number}",)
+        (f"{path.name}: {counted(len(bad), 'malformed row')} left out, the first is row {bad[0].number}",)
         if bad
         else ()
     )

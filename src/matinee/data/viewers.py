@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from matinee.core.errors import DataError
+from matinee.core.words import counted
 from matinee.data.aliases import rename
 from matinee.data.cells import natural
 from matinee.data.columns import ALIASES
@@ -55,9 +56,12 @@ def read_viewers(
     known = int((row_of >= 0).sum())
     notes = [f"{path.name}: {known:,} of the log's {len(viewers):,} viewers have a row"]
     if (strangers := int((codes < 0).sum())) > 0:
-        notes.append(f"{path.name}: {strangers:,} rows are of viewers who are not in the log")
+        notes.append(
+            f"{path.name}: {counted(strangers, 'row is', 'rows are')} of viewers who are not in the log"
+        )
     if again:
-        notes.append(f"{path.name}: {again:,} rows are of a viewer who has one already; the first one counts")
+        rows = counted(again, "row is", "rows are")
+        notes.append(f"{path.name}: {rows} of a viewer who has one already; the first one counts")
     return pa.table({"id": viewers.arrow, **columns}), (*table.notes, *notes)
 
 
