@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matinee.core.statistics import bootstrap_means, holm, interval_of, sign_flip_p
+from matinee.core.statistics import (
+    MOST_WITNESSES,
+    bootstrap_means,
+    holm,
+    interval_of,
+    sign_flip_p,
+    witness_groups,
+)
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_law_where_viewers_are_many():
@@ -24,6 +31,26 @@ def test_many_viewers_are_joined_into_groups_without_another_spread():
     drawn = bootstrap_means(values, np.ones(50_000, np.int64), draws=400)
     assert drawn.std() == pytest.approx(1 / sqrt(50_000), rel=0.15)
     assert drawn.mean() == pytest.approx(values.mean(), abs=0.001)
+
+
+def test_viewers_are_joined_at_random_not_with_their_neighbours():
+    # Sorted by value, neighbours are alike: groups of neighbours would spread 1.6 times as far.
+    values = np.sort(np.random.default_rng(0).normal(0, 1, 50_000))[:, None]
+    drawn = bootstrap_means(values, np.ones(50_000, np.int64), draws=400)
+    assert drawn.std() == pytest.approx(1 / sqrt(50_000), rel=0.15)
+    shifted = values - values.mean() + 2 * values.std() / sqrt(50_000)
+    assert sign_flip_p(shifted, draws=1_999)[0] == pytest.approx(0.0455, abs=0.02)
+
+
+def test_groups_are_of_one_size_and_keep_every_sum():
+    random = np.random.default_rng(0)
+    assert witness_groups(MOST_WITNESSES, random) is None
+    groups = witness_groups(50_001, random)
+    assert set(np.bincount(groups, minlength=MOST_WITNESSES).tolist()) == {2, 3}
+    counts = random.integers(1, 9, 50_001)
+    values = (7.0 * counts)[:, None]
+    # A mean over queries that is the same for everybody has no spread, however they are joined.
+    assert bootstrap_means(values, counts, draws=20) == pytest.approx(7.0)
 
 
 def test_viewers_are_drawn_not_queries():

@@ -4,7 +4,7 @@ import pytest
 from matinee.core.errors import MatineeError
 from matinee.data.queries import Queries
 from matinee.data.split import split_log
-from matinee.evaluate.judge import batches, judge, time_answers
+from matinee.evaluate.judge import Judgement, batches, judge, time_answers
 from matinee.testing.made_logs import log_of, ragged, random_log
 
 
@@ -94,6 +94,41 @@ def test_sums_are_by_viewer_and_every_stranger_is_someone_else():
     strangers = split_log(log_of([[0, 1, 2]], n_items=6), test=log_of([[0]] * 3 + [[1]], n_items=6))
     # v1, v2 and v3 are unknown to the log: three witnesses.
     assert len(judge(fixed(np.arange(6)), strangers.newcomers).evidence().counts) == 3
+
+
+def judgement(viewers: np.ndarray, **metrics: list[float]) -> Judgement:
+    return Judgement(
+        metrics={name: np.array(values, np.float32) for name, values in metrics.items()},
+        coverage={},
+        tied=0.0,
+        viewers=viewers.astype(np.int64),
+        targets=np.ones(len(viewers), np.int64),
+    )
+
+
+def test_an_empty_list_has_no_novelty_and_moves_no_mean():
+    nan = float("nan")
+    found = judgement(np.array([0, 0, 1, 2]), novelty=[4.0, nan, 6.0, nan], hit=[1, 0, 0, 0], none=[nan] * 4)
+    evidence = found.evidence()
+    assert found.mean("novelty") == evidence.mean("novelty") == 5.0
+    assert evidence.column("novelty").tolist() == [9.0, 6.0, 5.0]
+    assert evidence.mean("hit") == 0.25
+    assert np.isnan(evidence.mean("none"))
+    assert np.isnan(found.mean("none"))
+
+
+def test_a_great_many_viewers_are_joined_alike_for_every_recommender():
+    random = np.random.default_rng(0)
+    viewers = np.repeat(np.arange(45_000), 2)
+    hits = random.random(90_000) < 0.3
+    one, other = judgement(viewers, hit=hits).evidence(), judgement(viewers, hit=hits * 0.5).evidence()
+    assert one.sums.shape == (20_000, 1)
+    assert one.counts.sum() == 90_000
+    assert one.mean("hit") == pytest.approx(hits.mean())
+    assert (one.counts == other.counts).all()
+    assert one.sums == pytest.approx(2 * other.sums)
+    # Whole viewers are joined, two or three of them, each with two queries.
+    assert set(one.counts.tolist()) == {4, 6}
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -1,9 +1,11 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from matinee.core.statistics import bootstrap_means, interval_of
 from matinee.evaluate.evidence import Evidence
 from matinee.evaluate.scoreboard import COSTS, Row, make_scoreboard
 
@@ -103,6 +105,22 @@ def test_validation_chooses_and_holm_is_over_the_chosen_one_against_the_others(b
     assert pairs[0]["low"] <= pairs[0]["mean"] <= pairs[0]["high"]
     expected = board.evidence["best"].mean("ndcg@10") - board.evidence["popularity"].mean("ndcg@10")
     assert pairs[0]["mean"] == pytest.approx(expected)
+
+
+def test_the_interval_of_a_pair_is_that_of_the_differences():
+    # Nearly the same answers: each alone is far less sure than what lies between them.
+    hits = (np.random.default_rng(0).random((2_500, 1)) < 0.5).astype(float)
+    fewer = hits.copy()
+    fewer[np.flatnonzero(hits)[:50]] = 0.0
+    made = [
+        replace(row(name, 0.5, 0.1), evidence=replace(evidence(0.5), sums=np.repeat(one, len(NAMES), axis=1)))
+        for name, one in (("more", hits), ("less", fewer))
+    ]
+    pair = make_scoreboard(about(), made, at=(10,)).facts["pairs"][0]
+    drawn = bootstrap_means(hits - fewer, np.ones(2_500, np.int64))
+    expected = interval_of(0.02, drawn[:, 0])
+    assert (pair["low"], pair["high"]) == pytest.approx((expected.low, expected.high))
+    assert pair["high"] - pair["low"] < 0.02
 
 
 def test_a_recommender_that_failed_is_a_row_that_says_so(board):

@@ -19,7 +19,7 @@ SIGN_DRAWS = 9_999
 
 # More viewers than this are joined at random into so many groups, which are then drawn: that estimates the
 # spread of the mean as well, in bounded time.
-_MOST_WITNESSES = 20_000
+MOST_WITNESSES = 20_000
 _CHUNK_BYTES = 32 * 2**20
 # Up to this many viewers who differ, every pattern of signs is counted instead of drawn: 2^13 < SIGN_DRAWS.
 _MOST_EXACT = 13
@@ -36,6 +36,19 @@ class Interval:
     def to_json(self) -> dict[str, float]:
         """As plain JSON values."""
         return {"mean": self.mean, "low": self.low, "high": self.high}
+
+
+def witness_groups(n: int, random: np.random.Generator) -> Int64 | None:
+    """The group of each viewer, drawn at random: int64, shape (n,); None where each may stand alone.
+
+    There are `MOST_WITNESSES` groups, whose sizes differ by one at most.
+    """
+    if n <= MOST_WITNESSES:
+        return None
+    bounds = np.linspace(0, n, MOST_WITNESSES + 1).astype(np.int64)
+    groups = np.empty(n, dtype=np.int64)
+    groups[random.permutation(n)] = np.repeat(np.arange(MOST_WITNESSES), np.diff(bounds))
+    return groups
 
 
 def bootstrap_means(sums: Float64, counts: Int64, *, draws: int = DRAWS, seed: int = 0) -> Float64:
@@ -82,8 +95,8 @@ def interval_of(mean: float, drawn: Float64) -> Interval:
 def sign_flip_p(differences: Float64, *, draws: int = SIGN_DRAWS, seed: int = 0) -> Float64:
     """Two-sided p of each column's sum by a paired sign-flip test over viewers.
 
-    If two recommenders were equally good, each viewer's difference could as well have had the other sign. With
-    up to 13 viewers who differ, all patterns of signs are counted; else `draws` are drawn, and p is
+    If two recommenders were equally good, each viewer's difference could as well have had the other sign.
+    With up to 13 viewers who differ, all patterns of signs are counted; else `draws` are drawn, and p is
     (1 + patterns at least as extreme) / (1 + draws), so never 0 (Phipson and Smyth 2010).
 
     Args:
@@ -136,10 +149,14 @@ def _exact_p(table: Float64) -> Float64:
 
 
 def _join(fits: Float64, counts: Int64, random: np.random.Generator) -> tuple[Float64, Int64]:
-    """Viewers joined at random into a bounded number of groups: sums (fits, groups, columns), counts."""
-    n = len(counts)
-    if n <= _MOST_WITNESSES:
+    """Viewers joined into a bounded number of groups: sums (fits, groups, columns), counts."""
+    groups = witness_groups(len(counts), random)
+    if groups is None:
         return fits, counts
-    order = random.permutation(n)
-    bounds = np.linspace(0, n, _MOST_WITNESSES + 1).astype(np.int64)[:-1]
-    return np.add.reduceat(fits[:, order], bounds, axis=1), np.add.reduceat(counts[order], bounds)
+    n_fits, _, columns = fits.shape
+    sums = np.empty((n_fits, MOST_WITNESSES, columns))
+    # Column by column: nothing else of the size of all viewers is made.
+    for fit in range(n_fits):
+        for column in range(columns):
+            sums[fit, :, column] = np.bincount(groups, weights=fits[fit, :, column])
+    return sums, np.bincount(groups, weights=counts).astype(np.int64)

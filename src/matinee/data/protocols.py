@@ -145,7 +145,10 @@ def divide_time(log: InteractionLog, options: DivisionOptions) -> Division:
 
 
 def divide_random(log: InteractionLog, options: DivisionOptions) -> Division:
-    """Of each viewer's events one tenth is the test and one tenth validation, drawn at random."""
+    """Of each viewer's events one tenth is the test and one tenth validation, drawn at random: 8:1:1.
+
+    Another share, such as 80/20, is a test file of one's own: `given`.
+    """
     wanted = _targets(log)
     drawn = _rank_within(log, wanted, keys=generator(options.seed, "random-holdout").random(len(log)))
     rows = log.histories.rows()

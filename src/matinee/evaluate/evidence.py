@@ -14,8 +14,9 @@ class Evidence:
 
     Attributes:
         names: metrics, in the order of the columns of `sums`.
-        sums: shape (viewers, metrics): sums over each viewer's queries.
-        counts: shape (viewers,): queries of each viewer, in the order of the viewers' codes.
+        sums: shape (viewers, metrics): sums over each viewer's queries; of more than 20,000 viewers: over
+            those of groups of viewers, drawn at random, the same for every recommender.
+        counts: shape (viewers,): queries of each viewer, by the viewers' codes; or of each group.
         coverage: `coverage@k` -> share of the catalogue.
         tied: share of tied answers.
     """

@@ -13,7 +13,8 @@ import numpy as np
 
 from matinee.answers.top import top_k
 from matinee.core.errors import MatineeError
-from matinee.core.seeds import shuffle_keys
+from matinee.core.seeds import generator, shuffle_keys
+from matinee.core.statistics import MOST_WITNESSES, witness_groups
 from matinee.core.types import Askers, Bool, Float32, Int32, Int64
 from matinee.data.queries import Queries
 from matinee.evaluate.evidence import Evidence
@@ -45,14 +46,18 @@ class Judgement:
     targets: Int64
 
     def mean(self, metric: str) -> float:
-        """The mean of one metric over the queries; NaN where there are none."""
+        """The mean of one metric over the queries whose list has one; NaN where there are none."""
         values = self.metrics[metric]
-        return float(np.nanmean(values)) if len(values) else float("nan")
+        values = values[~np.isnan(values)].astype(np.float64)
+        return float(values.mean()) if len(values) else float("nan")
 
     def evidence(self) -> Evidence:
         """Sums over each viewer's queries.
 
         Statistics draw viewers, not queries: the thousand successive targets of one viewer are one witness.
+        A great many viewers are joined at random into groups, the same for every recommender, before
+        anything of their number is made. An empty list has no novelty: it counts as the mean of the others,
+        so that it moves nothing.
         """
         names = list(self.metrics)
         owners = self.viewers.copy()
@@ -60,9 +65,16 @@ class Judgement:
         owners[strangers] = -1 - np.arange(int(strangers.sum()))
         _, groups = np.unique(owners, return_inverse=True)
         n = int(groups.max()) + 1 if len(groups) else 0
+        joined = witness_groups(n, generator(0, "witnesses"))
+        if joined is not None:
+            groups, n = joined[groups], MOST_WITNESSES
         sums = np.zeros((n, len(names)))
         for column, name in enumerate(names):
-            sums[:, column] = np.bincount(groups, weights=np.nan_to_num(self.metrics[name]), minlength=n)
+            values = self.metrics[name].astype(np.float64)
+            lacking = np.isnan(values)
+            if lacking.any() and not lacking.all():
+                values[lacking] = values[~lacking].mean()
+            sums[:, column] = np.bincount(groups, weights=values, minlength=n)
         counts = np.bincount(groups, minlength=n)
         return Evidence(names=names, sums=sums, counts=counts, coverage=self.coverage, tied=self.tied)
 

@@ -166,7 +166,11 @@ def _pairs(
     at: Sequence[int],
     seed: int,
 ) -> list[dict[str, Any]]:
-    """All paired differences in ndcg and recall; Holm over the chosen one against every other, by metric."""
+    """All paired differences in ndcg and recall.
+
+    `p_holm` is adjusted over the family "every other recommender against the chosen one", one family for each
+    metric; whoever looks at several metrics tests several families.
+    """
     if not drawn:
         return []
     names = list(ranking[:1]) + [name for name in evidence if name not in ranking[:1]]

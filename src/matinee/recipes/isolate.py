@@ -56,8 +56,8 @@ class Tried:
     Attributes:
         error: one sentence where it failed, else empty; then nothing else is known.
         settings: every setting that it was fitted with.
-        cpu_s: CPU-seconds of the fit, its children included.
-        wall_s: wall seconds of the fit.
+        cpu_s: CPU-seconds of the fit and of getting ready to answer, its children included.
+        wall_s: wall seconds of the same.
         judge_cpu_s: CPU-seconds of judging it.
         peak_rss_mb: the process's peak memory up to the end of the fit.
         answer_ms: milliseconds of one answer; NaN where not measured.
