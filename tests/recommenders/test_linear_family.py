@@ -86,6 +86,21 @@ def test_ease_is_the_formula_of_the_paper() -> None:
     np.testing.assert_allclose(part.tensors["weights"], wanted, atol=1e-4)
 
 
+def test_ease_counts_near_pairs_more() -> None:
+    log = log_of(chains(True, viewers=30))
+    config = {"ridge": 20.0, "decay": 0.6, "threshold": 1e-9, "features": 0}
+    part = make_recommender("ease", config).fit(log).parts["ease"]
+    G = np.zeros((log.n_items, log.n_items))
+    for viewer in range(30):
+        row = log.histories.row(viewer)
+        for (p, i), (q, j) in itertools.product(enumerate(row), repeat=2):
+            G[i, j] += 0.6 ** abs(p - q)
+    P = np.linalg.inv(G + 20.0 * np.eye(log.n_items))
+    wanted = -P / P.diagonal()
+    np.fill_diagonal(wanted, 0.0)
+    np.testing.assert_allclose(part.tensors["weights"], wanted, atol=1e-5)
+
+
 def test_item_knn_counts_as_its_docstring_says() -> None:
     log = log_of([["a", "b", "c"], ["b", "a"]])
     settings = {"decay": 0.5, "backward": 0.25, "shrink": 1.0, "popularity_from": 1.0, "popularity_to": 0.5}

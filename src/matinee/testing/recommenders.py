@@ -53,7 +53,8 @@ class RecommenderTests:
         strangers: whether it says anything personal to newcomers; friends are of viewers of the log alone.
         heeds_noes: whether it is taught by what viewers turned down.
         weighs: whether an event's weight tells; friends count what is had alike.
-        moves: for each setting that is not in `space`, two values between which some score must change.
+        moves: two values between which some score must change, for each setting that is not in `space` or
+            whose ends there are not enough.
         idle: settings that may change nothing on the suite's log, each with the reason.
         predictable: makes the log of which it must foretell more than popularity, from `seed=`.
         patternless: makes the log of which it must not.
