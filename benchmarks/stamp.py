@@ -29,7 +29,7 @@ def stamp() -> dict[str, Any]:
             "python": platform.python_version(),
             **{name: version(name) for name in ("matinee", "numpy", "scipy", "pyarrow")},
         },
-        "commit": _commit(),
+        "commit": _AT_START,
     }
 
 
@@ -57,3 +57,7 @@ def _commit() -> str:
         ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False
     )
     return found.stdout.strip()
+
+
+# What is measured is what lay here when the program began; others may commit while it runs.
+_AT_START = _commit()

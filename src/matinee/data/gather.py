@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from matinee.core.errors import DataError
 from matinee.core.types import Bool, Int32
 from matinee.data.events import Events
+from matinee.data.numbering import Numbering
 from matinee.data.values import Columns
 from matinee.data.vocabulary import Vocabulary
 
@@ -32,8 +33,11 @@ class Coder:
         self._waiting: list[Any] = []
         self._waiting_rows = self._waiting_bytes = 0
         self._segments: list[Int32] = []
-        self._maps: list[Int32] = []
+        self._map_of: list[int] = []  # each segment's place among the dictionaries
+        self._maps: list[Int32] = []  # of each dictionary that was joined
         self._joining: list[Any] = []
+        self._numbering: Numbering | None = None
+        self._tries_numbers = True
         self._known = pa.array([], pa.string())
         self._forgot = False
 
@@ -44,13 +48,37 @@ class Coder:
             ids: strings, whole numbers, or a dictionary array of int32 and strings.
             in_order: whether its dictionary is in the order of its rows and holds no id without a row.
         """
+        if self._tries_numbers and not pa.types.is_dictionary(ids.type) and self._add_numbers(ids):
+            return
         if self._waiting and self._waiting[0].type != ids.type:
             self.close_segment()
+        self._close_numbering()
         self._waiting.append(ids if in_order or not pa.types.is_dictionary(ids.type) else _in_order(ids))
         self._waiting_rows += len(ids)
         self._waiting_bytes += ids.nbytes
         if self._waiting_rows >= _SEGMENT_ROWS or self._waiting_bytes >= _SEGMENT_BYTES:
             self.close_segment()
+
+    def _add_numbers(self, ids: Any) -> bool:
+        """Code one batch by its numbers; False, now and from then on, where it has others."""
+        if not len(ids):
+            return True
+        if self._waiting:
+            self.close_segment()
+        self._numbering = self._numbering or Numbering(ids[0].as_py())
+        codes = self._numbering.codes(ids)
+        if codes is None:
+            self._tries_numbers = False
+            return False
+        self._segments.append(codes)
+        self._map_of.append(len(self._maps) + len(self._joining))
+        return True
+
+    def _close_numbering(self) -> None:
+        """Its dictionary waits for the others; segments that were coded by it come before all that follow."""
+        if self._numbering is not None:
+            self._joining.append(self._numbering.ids())
+            self._numbering = None
 
     def close_segment(self) -> int:
         """Bring what waits onto one dictionary.
@@ -70,6 +98,7 @@ class Coder:
                 codes[start : start + len(chunk)] = np.asarray(chunk.indices)
                 start += len(chunk)
             self._segments.append(codes)
+            self._map_of.append(len(self._maps) + len(self._joining))
             self._joining.append(chunks[-1].dictionary.cast(pa.string()))
             if sum(map(len, self._joining)) > max(len(self._known), 1 << 20):
                 self._join()
@@ -78,11 +107,12 @@ class Coder:
     def forget(self, segments: int) -> None:
         """Drop what came after `close_segment` returned this number."""
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+        self._close_numbering()
         self._join()
         self._forgot = True
-        del self._segments[segments:], self._maps[segments:]
+        del self._segments[segments:], self._map_of[segments:]
         if not segments:
-            self._known = self._known[:0]
+            self._known, self._maps = self._known[:0], []
 
     def _join(self) -> None:
         """Join the waiting segments' dictionaries onto the log's, which keeps its numbers."""
@@ -97,6 +127,7 @@ class Coder:
     def finish(self) -> tuple[Vocabulary, Int32]:
         """The vocabulary, and the codes of all rows: int32."""
         self.close_segment()
+        self._close_numbering()
         self._join()
         known, renumbered = self._known, None
         if self._forgot:  # the rows that were dropped may have been an id's only ones
@@ -105,8 +136,8 @@ class Coder:
             renumbered = (np.cumsum(used) - 1).astype(np.int32)
         codes = np.empty(sum(map(len, self._segments)), np.int32)
         start = 0
-        for place, numbers in enumerate(self._maps):
-            segment = self._segments[place]
+        for place, segment in enumerate(self._segments):
+            numbers = self._maps[self._map_of[place]]
             self._segments[place] = segment[:0]  # its memory goes before the next one is copied
             final = numbers if renumbered is None else renumbered[numbers]
             np.take(final, segment, out=codes[start : start + len(segment)], mode="clip")
@@ -116,7 +147,8 @@ class Coder:
     def _used(self) -> Bool:
         """Which of the known ids have a row: bool, shape (ids,)."""
         used = np.zeros(len(self._known), bool)
-        for segment, numbers in zip(self._segments, self._maps, strict=True):
+        for segment, place in zip(self._segments, self._map_of, strict=True):
+            numbers = self._maps[place]
             taken = np.zeros(len(numbers), bool)
             taken[segment] = True
             used[numbers[taken]] = True
