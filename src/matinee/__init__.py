@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matinee.data.read import read_log
     from matinee.recipes.compare import compare
     from matinee.recipes.fit import fit
+    from matinee.recipes.update import update
     from matinee.recommenders.ease import Ease
     from matinee.recommenders.friends import Friends
     from matinee.recommenders.graph_filter import GraphFilter
@@ -54,6 +55,7 @@ __all__ = [
     "load",
     "read_log",
     "recommenders",
+    "update",
 ]
 
 # Each door and the file behind it.
@@ -76,6 +78,7 @@ _DOORS = {
     "fit": "matinee.recipes.fit",
     "load": "matinee.answers.model",
     "read_log": "matinee.data.read",
+    "update": "matinee.recipes.update",
 }
 
 

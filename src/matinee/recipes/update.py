@@ -1,0 +1,56 @@
+"""Taking new events into a fitted model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.metadata import version
+
+from matinee.answers.model import Model
+from matinee.data.forget import forget
+from matinee.data.log import InteractionLog
+from matinee.recommenders import make_recommender
+from matinee.recommenders.transitions import Transitions
+from matinee.recommenders.update import update as updated
+
+
+def update(model: Model, log: InteractionLog) -> Model:
+    """The model as if it had been fitted on a log that has new events.
+
+    `transitions` keeps the sums that it was solved from: only those of the new events are made, and the
+    weights solved anew. Every other recommender is fitted anew with the model's settings and seed, and so is
+    `transitions` where the log is not the old one with events added at the ends of histories, or where the
+    sums hold what a viewer did who was deleted since; `facts["update"]` says so.
+
+    Example:
+        model = matinee.load("bundle/")
+        model = matinee.update(model, matinee.read_log("ratings.csv"))
+        model.save("bundle/")
+
+    Args:
+        model: a fitted model, with its histories.
+        log: everything known now, the old events included; viewers and items may be new. Viewers who were
+            deleted from the model are left out of it.
+
+    Returns:
+        A model of its own; nobody has judged it, and it is fitted on everything, whatever the old one was
+        kept from.
+    """
+    log = forget(log, model.deleted)
+    if model.name == Transitions.name and not any(viewer in model.log.viewers for viewer in model.deleted):
+        fresh = updated(model, log)
+    else:
+        why = "fitted anew: " + (
+            "a viewer was deleted" if model.name == Transitions.name else f"{model.name} keeps no sums"
+        )
+        seed = int(model.facts.get("seed", 0))
+        fresh = make_recommender(model.name, model.config).fit(log, seed=seed)
+        fresh = replace(fresh, facts={**fresh.facts, "update": why})
+    facts = {
+        "matinee": version("matinee"),
+        "seed": model.facts.get("seed", 0),
+        "fitted_on": "everything",
+        "split": None,
+        "metrics": {},
+        "metrics_from": "nothing: this update was not judged; `matinee compare` judges",
+    }
+    return replace(fresh, facts={**fresh.facts, **facts}, deleted=model.deleted)
