@@ -45,8 +45,8 @@ def without_costs(value):
 
 
 def without_timings(words: str) -> str:
-    """The printed words without the columns of cost, which follow the intervals."""
-    return re.sub(r"(\S+) +[\d.]+ m?s +– .*", r"\1", words)
+    """The printed words without the columns of cost, which follow the last interval and the coverage."""
+    return re.sub(r"(\] +[\d.]+) +[\d.]+ m?s .*", r"\1", words)
 
 
 @pytest.fixture(scope="module")
