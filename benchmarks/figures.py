@@ -178,9 +178,40 @@ def bulk() -> Iterator[str]:
     )
 
 
+def compact() -> Iterator[str]:
+    found = load("compact")
+    if found is None:
+        return
+    yield "## Weights as they are stored\n"
+    yield f"{found['metric']}; a bundle keeps bf16, or the largest of each row where even that is over its limit.\n"
+    rows = [
+        f"| {one['set']} | {one['recommender']} | {way['stored']} | {way['bytes'] / 1e6:,.1f} "
+        f"| {number(way['ndcg@10'])} | {way['loss']:.2%} |"
+        for one in found["found"]
+        for way in one["ways"]
+    ]
+    yield from table("| log | recommender | stored as | MB | ndcg@10 | loss |", rows)
+    bar = found["bar"]
+    yield f"Bar: {bar['what']} under {bar['most']:.0%}: {state(bar['reached'])}. `{found['command']}`\n"
+
+
+def update() -> Iterator[str]:
+    found = load("update")
+    if found is None:
+        return
+    yield "## New events in a fitted model\n"
+    yield (
+        f"`matinee.update` of `transitions` on MovieLens-1M with {found['new_events']:,} new events among "
+        f"{found['events']:,}, one for each viewer: {found['update_cpu_s']:.1f} CPU-s, a whole fit "
+        f"{found['fit_cpu_s']:.1f}. It is right to {found['greatest_score_difference']:.0e} of the greatest score, "
+        "and no cheaper than a fit where, as here, every viewer has a new event and solving for the weights costs "
+        f"most. `{found['command'].split(' /')[0]}`\n"
+    )
+
+
 def page() -> str:
     """The whole page."""
-    parts = [HEAD, *accuracy(), *simulated(), *demo(), *ingest(), *bulk()]
+    parts = [HEAD, *accuracy(), *simulated(), *demo(), *ingest(), *bulk(), *compact(), *update()]
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -22,7 +22,7 @@ from matinee.recipes.compare import describe
 Progress = Callable[[str, float], None]
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 (a public door: each is a choice of its own)
     bundle: str | os.PathLike[str] | Model,
     log: InteractionLog,
     *,
