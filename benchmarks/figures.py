@@ -183,7 +183,7 @@ def compact() -> Iterator[str]:
     if found is None:
         return
     yield "## Weights as they are stored\n"
-    yield f"{found['metric']}; a bundle keeps bf16, or the largest of each row where even that is over its limit.\n"
+    yield f"{found['metric']}; a bundle keeps bf16, or the largest of each row where that is over its limit.\n"
     rows = [
         f"| {one['set']} | {one['recommender']} | {way['stored']} | {way['bytes'] / 1e6:,.1f} "
         f"| {number(way['ndcg@10'])} | {way['loss']:.2%} |"
@@ -203,9 +203,9 @@ def update() -> Iterator[str]:
     yield (
         f"`matinee.update` of `transitions` on MovieLens-1M with {found['new_events']:,} new events among "
         f"{found['events']:,}, one for each viewer: {found['update_cpu_s']:.1f} CPU-s, a whole fit "
-        f"{found['fit_cpu_s']:.1f}. It is right to {found['greatest_score_difference']:.0e} of the greatest score, "
-        "and no cheaper than a fit where, as here, every viewer has a new event and solving for the weights costs "
-        f"most. `{found['command'].split(' /')[0]}`\n"
+        f"{found['fit_cpu_s']:.1f}. It is right to {found['greatest_score_difference']:.0e} of the greatest "
+        "score, and no cheaper than a fit where, as here, every viewer has a new event and solving for the "
+        f"weights costs most. `{found['command'].split(' /')[0]}`\n"
     )
 
 
