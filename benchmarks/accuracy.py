@@ -9,7 +9,6 @@ results/accuracy-SET.json. The test of a set is scored once a run; settings are 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,9 +26,9 @@ from matinee.evaluate.scoreboard import Scoreboard
 from matinee.recipes.compare import compare
 from matinee.recipes.isolate_run import cpu_s
 from matinee.recommenders import RECOMMENDERS
+from place import data_folder
 from stamp import RESULTS, one_thread, stamp, write_result
 
-ROOT = Path(__file__).parent.parent
 LEVEL = 0.01
 
 
@@ -173,14 +172,6 @@ SETS = {
     ),
     "ml-100k": Set(log="ml-100k/u.data", rows=("popularity", "recent", "item_knn")),
 }
-
-
-def data_folder() -> Path:
-    """Where the logs lie."""
-    folder = Path(os.environ.get("MATINEE_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        sys.exit(f"No data in {folder}: set MATINEE_DATA.")
-    return folder
 
 
 def run(name: str, tries: int, seed: int) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from accuracy import data_folder
 from matinee.answers.compact import compact
 from matinee.answers.model import Model
 from matinee.answers.scorers import make_scorer
@@ -27,6 +26,7 @@ from matinee.data.split import split_log
 from matinee.evaluate.judge import judge
 from matinee.recipes.isolate_run import cpu_s
 from matinee.recommenders import make_recommender
+from place import data_folder
 from stamp import RESULTS, stamp, write_result
 
 SETS = {"ml-1m": "ml-1m/interactions.csv.gz", "beauty": "amazon-beauty/interactions.csv.gz"}

@@ -18,7 +18,7 @@ RESULTS = Path(__file__).parent / "results"
 def stamp() -> dict[str, Any]:
     """Command, machine, versions and commit: plain JSON values."""
     return {
-        "command": f"python benchmarks/{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".strip(),
+        "command": f"python benchmarks/{Path(sys.argv[0]).name} {shlex.join(_told(sys.argv[1:]))}".strip(),
         "machine": {
             "cpu": _processor(),
             "cores": os.cpu_count(),
@@ -43,6 +43,17 @@ def one_thread() -> None:
     """Numpy's products on one thread in every process started from here on: CPU-seconds of one compare."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
+
+
+def _told(arguments: list[str]) -> list[str]:
+    """The arguments without places of this machine: absolute paths, and the options that they belong to."""
+    told: list[str] = []
+    for argument in arguments:
+        if not Path(argument).is_absolute():
+            told.append(argument)
+        elif told and told[-1].startswith("-"):
+            told.pop()
+    return told
 
 
 def _processor() -> str:

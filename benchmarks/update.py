@@ -1,17 +1,15 @@
 """What it costs to take one event in a hundred into a fitted `transitions`, beside a whole fit: MovieLens-1M.
 
-    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/update.py DATA
+    python benchmarks/update.py
 
-DATA is a folder with ml-1m/interactions.csv.gz. The old log lacks the last hundredth of each viewer's events,
+The log lies in $MATINEE_DATA or ../shared/data. The old log lacks the last hundredth of each viewer's events,
 at least one. Each way is timed three times, the least counts: another program only adds to it. Scores are
 compared over all viewers, as a share of the greatest score. The figures go to results/update.json.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +18,8 @@ from matinee.data.read import read_log
 from matinee.recipes.isolate_run import cpu_s
 from matinee.recipes.update import update
 from matinee.recommenders import make_recommender
-from stamp import stamp, write_result
+from place import data_folder
+from stamp import one_thread, stamp, write_result
 
 SHARE = 0.01
 RUNS = 3
@@ -49,12 +48,8 @@ def greatest_difference(one: Model, other: Model) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path, help="the folder with ml-1m")
-    asked = parser.parse_args()
-    log = read_log(str(asked.data / "ml-1m" / "interactions.csv.gz"))
+    one_thread()
+    log = read_log(str(data_folder() / "ml-1m" / "interactions.csv.gz"))
     lengths = log.histories.lengths
     left = lengths - np.maximum(np.round(SHARE * lengths).astype(np.int64), 1)
     place = np.arange(len(log)) - np.repeat(log.histories.offsets[:-1], lengths)
