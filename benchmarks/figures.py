@@ -101,7 +101,7 @@ def simulated() -> Iterator[str]:
         "chance) that the recommender chosen "
         "on validation and popularity reach; bars: 80 %, and under half. The generating "
         "process was shaped while looking at "
-        "seed 1 under leave-one-out; the other rows were not looked at before.\n"
+        "seed 1; seed 2 was not looked at before.\n"
     )
     rows = []
     for one in found["tables"]:

@@ -95,3 +95,15 @@ def test_the_bundle_answers(runs):
     )
     asked = [item["item"] for item in json.loads(run.stdout)["items"]]
     assert asked == [item["item"] for item in found["recommend"]["items"]]
+
+
+def test_the_readme_shows_this_demo(runs):
+    """Row by row, to two hundredths: another processor's arithmetic may differ in the last digits."""
+    page = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    board = runs[1][0][1]["compare"]
+    for row in board["recommenders"]:
+        star = r" \*" if row["name"] == board["chosen_on_validation"] else ""
+        shown = re.search(rf"^{row['name']}{star} +(\.\d+) \[[^]]+\] +(\.\d+) \[", page, re.MULTILINE)
+        assert shown, row["name"]
+        assert float(shown[1]) == pytest.approx(row["metrics"]["ndcg@10"]["mean"], abs=0.02)
+        assert float(shown[2]) == pytest.approx(row["metrics"]["recall@10"]["mean"], abs=0.02)

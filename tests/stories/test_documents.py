@@ -63,3 +63,9 @@ def test_every_command_of_the_page_runs(page, tmp_path):
 
 def test_the_pages_have_commands_at_all():
     assert len(commands(ROOT / "README.md")) >= 8
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
