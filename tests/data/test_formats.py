@@ -10,6 +10,7 @@ import pytest
 from pyarrow import feather
 
 from matinee.core.errors import DataError, InputError, SettingsError
+from matinee.data.formats import find_layout
 from matinee.data.log import InteractionLog
 from matinee.data.read import read_log
 from matinee.data.sources import OWN_TABLE
@@ -326,3 +327,25 @@ def test_a_folder_without_a_log_is_refused(tmp_path):
     written(tmp_path, "movieId,title\n1193,One\n", "movies")
     with pytest.raises(DataError, match="no file in this folder is a log"):
         read_log(tmp_path)
+
+
+@pytest.mark.parametrize("factor", [1, 1000])
+def test_a_time_in_second_place_is_not_the_item(tmp_path, factor):
+    rows = [f"kunde-{n:04}\t{(1_704_069_667 + 60 * n) * factor}\t{n % 7:05}" for n in range(30)]
+    (tmp_path / "log").write_text("\n".join(rows))
+    assert find_layout(tmp_path / "log", {}).columns == {"user": 0, "item": 2, "time": 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        ("a\t1704069667\t5", {"user": 0, "item": 1, "value": 2}),
+        ("a\t1704069667\t4.5", {"user": 0, "item": 1, "value": 2}),
+        ("a\t1704069667\t5\t1404069667", {"user": 0, "item": 1, "value": 2, "time": 3}),
+        ("a\t2147483647\t00146", {"user": 0, "item": 1, "value": 2}),
+        ("a\t1704069667", {"user": 0, "item": 1}),
+    ],
+)
+def test_ids_of_ten_digits_stay_the_item_where_nothing_else_can_be(tmp_path, row, columns):
+    (tmp_path / "log").write_text("\n".join([row] * 3))
+    assert find_layout(tmp_path / "log", {}).columns == columns

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from matinee.core.errors import DataError
 from matinee.data.columns import bare_name, choose_columns, guess_columns, has_types, refuse_namesakes
 from matinee.data.streams import compression_of, open_bytes, read_start
-from matinee.data.times import is_number, is_time, looks_like_moment
+from matinee.data.times import is_number, is_time, is_unix_time, looks_like_moment
 
 SAMPLE_BYTES = 1 << 18
 _SAMPLE_LINES = 200
@@ -250,7 +250,11 @@ def _guess_by_content(
 ) -> dict[str, int]:
     """Role -> position in a file without a header: viewer, item, then what the other columns look like."""
     found = {"user": 0, "item": 1}
+    if (item := _item_behind_time(rows, width, asked)) is not None:
+        found |= {"item": item, "time": 1}
     for place in range(width):
+        if place == found["item"] != 1:
+            continue
         column = [row[place] for row in rows if row[place].strip()]
         if not column:
             continue
@@ -268,6 +272,32 @@ def _guess_by_content(
         elif place >= 2 and width <= 5 and len(set(column)) <= 20:
             found.setdefault("kind", place)
     return found
+
+
+def _item_behind_time(rows: Sequence[Sequence[str]], width: int, asked: Mapping[str, str]) -> int | None:
+    """The item's place where the second column can only be the time: viewer, time, item; else None.
+
+    Ids of ten digits exist: where another column looks like a time, or none could be the item, the second
+    column keeps its usual meaning.
+    """
+    columns = [[row[place].strip() for row in rows if row[place].strip()] for place in range(width)]
+    if "item" in asked or not columns[1] or not all(is_unix_time(field) for field in columns[1]):
+        return None
+    others = [place for place in range(2, width) if columns[place] and str(place) not in asked.values()]
+    if any(all(looks_like_moment(field) for field in columns[place]) for place in others):
+        return None
+    able = [place for place in others if _can_be_items(columns[place])]
+    return max(able, key=lambda place: len(set(columns[place])), default=None)
+
+
+def _can_be_items(column: Sequence[str]) -> bool:
+    """Whether a column without a name can be the items: whole ids or words, and no ratings or kinds."""
+    varied = len(set(column)) > 20
+    if not all(is_number(field) for field in column):
+        return varied or 2 * len(set(column)) >= len(column)
+    if not all(field.isdecimal() for field in column):
+        return False
+    return varied or any((len(field) > 1 and field[0] == "0") or int(field) > 100 for field in column)
 
 
 def _text_type(fields: Sequence[str]) -> str:

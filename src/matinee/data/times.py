@@ -59,6 +59,14 @@ def looks_like_moment(text: str) -> bool:
     return float(text) >= 1e8 if is_number(text) else is_time(text)
 
 
+def is_unix_time(text: str) -> bool:
+    """Whether a field is a whole number that is a time from 2001 to 2035: seconds, or milliseconds."""
+    field = text.strip()
+    if not field.isdecimal() or len(field) not in (10, 13):
+        return False
+    return 1_000_000_000 <= int(field[:10]) < 2_082_758_400
+
+
 def to_ms(array: pa.Array) -> Times:
     """Milliseconds from numbers (unit by size), ISO strings, dates or Arrow timestamps; naive ones are UTC.
 
