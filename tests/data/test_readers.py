@@ -159,6 +159,19 @@ def test_bad_rows_of_json(tmp_path):
     assert (log.report.bad_rows, log.report.rows, len(log)) == (3, 2, 1)
 
 
+@pytest.mark.parametrize("value", [{"id": "b"}, ["b"]])
+def test_ids_of_json_are_no_objects(tmp_path, value):
+    good = '{"user":"a","item":"x"}\n'
+    nested = json.dumps({"user": value, "item": "x"}) + "\n"
+    for text, row in ((nested, 1), (good * 300 + nested, 301)):
+        path = written(tmp_path, text)
+        with pytest.raises(DataError, match=f"row {row}, column 'user'.* where an id was.* Flatten it"):
+            read_log(path)
+    log = read_log(path, LogOptions(skip_bad=True))
+    assert log.report is not None
+    assert log.report.bad_rows == 1
+
+
 def test_bad_rows_of_parquet(tmp_path):
     path = tmp_path / "log"
     pq.write_table(

@@ -33,11 +33,16 @@ _IDS = ("user", "item", "kind")
 
 @dataclass(frozen=True, kw_only=True)
 class TornRow:
-    """A row that does not even have columns: its number, its first bytes, what is wrong."""
+    """A row that does not even have columns: its number, its first bytes, what is wrong.
+
+    Where one column's cell is to blame, `column` names it, and `remedy` says what to do about it.
+    """
 
     row: int
     found: str
     problem: str
+    column: str | None = None
+    remedy: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,6 +268,7 @@ def _cut_rows(text: Iterable[str], layout: Layout) -> Iterator[tuple[int, int, A
 
 def _json_rows(text: Iterable[str], layout: Layout) -> Iterator[tuple[int, Any]]:
     names = [layout.column(role) for role in layout.columns]
+    ids = [layout.column(role) for role in layout.columns if role in _IDS]
     for number, line in enumerate(text, 1):
         if not line.strip():
             continue
@@ -274,7 +280,22 @@ def _json_rows(text: Iterable[str], layout: Layout) -> Iterator[tuple[int, Any]]
         if not isinstance(row, dict):
             yield number, TornRow(row=number, found=line.strip()[:80], problem="not a JSON object")
             continue
+        nested = next((name for name in ids if isinstance(row.get(name), (dict, list))), None)
+        if nested is not None:
+            yield number, _nested_id(number, nested, row[nested])
+            continue
         yield number, [_plain(row.get(name)) for name in names]
+
+
+def _nested_id(number: int, column: str, value: Any) -> TornRow:
+    """The row whose id is a JSON object or list: its text would be an id that nobody can name again."""
+    return TornRow(
+        row=number,
+        found=json.dumps(value, ensure_ascii=False)[:80],
+        problem=f"a JSON {'object' if isinstance(value, dict) else 'list'} where an id was expected",
+        column=column,
+        remedy="Flatten it: an id is one string or number.",
+    )
 
 
 def _plain(value: Any) -> str | None:

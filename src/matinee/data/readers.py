@@ -183,7 +183,12 @@ def _bad_rows(batch: Batch, columns: Columns, layout: Layout) -> Iterator[Callab
 
 def _torn_error(torn: Any, layout: Layout) -> Callable[[], DataError]:
     return lambda: DataError(
-        torn.problem, file=layout.file, row=torn.row, value=torn.found or None, remedy=_REMEDY
+        torn.problem,
+        file=layout.file,
+        row=torn.row,
+        column=torn.column,
+        value=torn.found or None,
+        remedy=torn.remedy or _REMEDY,
     )
 
 
