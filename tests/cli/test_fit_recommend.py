@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from matinee.cli.app import app
+from matinee.cli.fit import _summary
 from matinee.core.errors import InputError, MatineeError
 
 ITEMS = {"a/b": "The Slash", 'c "d"': "The Quote", "e,f": "The Comma", "ü é": "The Umlaut", "new": "Nobody's"}
@@ -111,6 +112,16 @@ def test_tables_for_some_and_for_all(place, tmp_path):
     run("recommend", place / "b", "--users", tmp_path / "users", "-o", tmp_path / "some.csv", "-k", 1)
     with (tmp_path / "some.csv").open(newline="") as file:
         assert [row["user"] for row in csv.DictReader(file)] == ["u 3", "stranger"]
+
+
+def test_fit_says_why_another_protocol_chose(place, tmp_path):
+    words = ("fit", place / "log.csv", "-o", tmp_path / "b", "--recommender", "ease", "--json", "-")
+    facts = {**json.loads(run(*words).stdout), "tried": {"ease": 0.5}, "chosen_by": "leave-one-out"}
+    assert facts["chosen_by_because"] == ""
+    assert "Chosen on validation (leave-one-out; NDCG@10): ease 0.5000." in list(_summary(facts, "a"))
+    because = {"chosen_by_because": "because the time-split asks too few viewers"}
+    said = "(leave-one-out, because the time-split asks too few viewers; NDCG@10)"
+    assert said in " ".join(_summary({**facts, **because}, "a"))
 
 
 def test_similar_names_the_nearest(place):

@@ -57,6 +57,8 @@ def test_a_handful_of_viewers_does_not_choose(log):
     split = choosing.split_to_choose_on(few, seed=0)
     assert split.protocol == "leave-one-out"
     assert split.validation.n_viewers >= choosing.FEWEST_VIEWERS
+    assert choosing.why_not_default(few, "leave-one-out") == "because the time-split asks too few viewers"
+    assert choosing.why_not_default(few, "time-split") == ""
     assert choosing.split_to_choose_on(log, seed=0).protocol in {"time-split", "leave-one-out"}
 
 

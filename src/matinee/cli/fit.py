@@ -94,7 +94,8 @@ def _summary(facts: Mapping[str, Any], viewer: str) -> Iterator[str]:
     if facts["tried"]:
         tried = sorted(facts["tried"].items(), key=lambda pair: -(pair[1] or 0.0))
         words = ", ".join(f"{name} {'failed' if mean is None else f'{mean:.4f}'}" for name, mean in tried)
-        yield f"Chosen on validation ({facts['chosen_by']}, NDCG@10): {words}."
+        because = f", {facts['chosen_by_because']}" if facts["chosen_by_because"] else ""
+        yield f"Chosen on validation ({facts['chosen_by']}{because}; NDCG@10): {words}."
     yield (
         f"Took {facts['all_cpu_s']:.1f} CPU-s, the fit itself {facts['fit_cpu_s']:.1f}; "
         f"peak memory {facts['peak_rss_mb']:,.0f} MB."

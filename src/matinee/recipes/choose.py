@@ -11,7 +11,7 @@ from typing import Any
 from matinee.core.errors import InputError, MatineeError
 from matinee.core.statistics import bootstrap_means, interval_of
 from matinee.data.log import InteractionLog
-from matinee.data.split import Split, split_log
+from matinee.data.split import Split, default_protocol, split_log
 from matinee.evaluate.evidence import Evidence
 from matinee.recipes.compare import DEFAULT_ROWS
 from matinee.recipes.handover import write_handover
@@ -73,6 +73,14 @@ def split_to_choose_on(log: InteractionLog, *, seed: int) -> Split | None:
         if split.validation.n_viewers > (most.validation.n_viewers if most else 0):
             most = split
     return most
+
+
+def why_not_default(log: InteractionLog, protocol: str) -> str:
+    """Why a choice was made on another protocol than the log's default, in words; "" where it was not."""
+    default = default_protocol(log)[0]
+    if protocol == default:
+        return ""
+    return f"because the {default} asks too few viewers"
 
 
 def choose(split: Split, names: Sequence[str], *, seed: int, progress: Progress) -> Choice:

@@ -23,7 +23,15 @@ from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
 from matinee.data.protocols import PROTOCOLS
 from matinee.data.split import Split, refuse_values, split_log
-from matinee.recipes.choose import METRIC, PEOPLE, Choice, candidates, choose, split_to_choose_on
+from matinee.recipes.choose import (
+    METRIC,
+    PEOPLE,
+    Choice,
+    candidates,
+    choose,
+    split_to_choose_on,
+    why_not_default,
+)
 from matinee.recipes.isolate_run import cpu_s, peak_rss_mb
 from matinee.recommenders import make_recommender
 
@@ -141,6 +149,7 @@ def fit_model(
         "metrics_from": _metrics_from(choice, held),
         "tried": choice.means if choice else {},
         "chosen_by": choice.protocol if choice else None,
+        "chosen_by_because": "" if choice is None or held else why_not_default(log, choice.protocol),
         "fit_cpu_s": round(cpu_s() - started, 3),
         "all_cpu_s": round(cpu_s() - cpu, 3),
         "all_wall_s": round(time.perf_counter() - wall, 3),
