@@ -141,6 +141,7 @@ def test_version_names_what_it_found():
     [
         ((), "Say for whom"),
         (("--user", "a", "--all"), "Say for whom"),
+        (("--user", "a", "--user", "b"), "--user was given 2 times, and one list is for one viewer"),
         (("--all",), "say where with -o"),
         (("--user", "a", "-o", "x.csv"), "-o is for the tables"),
         (("--all", "-o", "x.txt"), r"ends in .parquet or .csv"),

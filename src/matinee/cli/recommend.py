@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def command(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A folder that `matinee fit` wrote.")],
     *,
-    user: Annotated[str | None, typer.Option("--user", metavar="ID", help="A viewer of the log.")] = None,
+    user_ids: Annotated[
+        list[str] | None, typer.Option("--user", metavar="ID", help="A viewer of the log.")
+    ] = None,
     history: Annotated[
         list[str] | None,
         typer.Option("--history", metavar="ID", help="An item somebody watched, oldest first; repeatable."),
@@ -70,6 +72,7 @@ def command(
     """
     output = Output(json_path, quiet)
     refuse_blank("BUNDLE", bundle, "a folder that `matinee fit` wrote")
+    user = _one_user(user_ids or [])
     in_bulk = _in_bulk(user, history, users, everybody, output_path)
     refuse_blank_ids("--user", [] if user is None else [user])
     refuse_blank_ids("--history", history or [])
@@ -79,6 +82,20 @@ def command(
         _everybody(output, opened, str(output_path), users, k, rules)
     else:
         _one(output, opened, user, history or [], k, rules)
+
+
+def _one_user(ids: list[str]) -> str | None:
+    """The viewer asked for, if one was.
+
+    Raises:
+        InputError: several were.
+    """
+    if len(ids) > 1:
+        raise InputError(
+            f"--user was given {len(ids)} times, and one list is for one viewer: put the ids in a file, one "
+            "a line, and say --users FILE -o recs.csv."
+        )
+    return ids[0] if ids else None
 
 
 def _in_bulk(
