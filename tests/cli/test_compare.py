@@ -52,6 +52,11 @@ def test_evaluate_judges_a_bundle_that_was_held_out_and_refuses_one_that_was_not
     ran = run("evaluate", held, log, "--json", tmp_path / "board.json")
     assert ran.exit_code == 0, ran.output
     assert json.loads((tmp_path / "board.json").read_text())["recommenders"][0]["name"] == "popularity"
+    assert "Leave-one-out, the bundle's own split: each viewer's last" in " ".join(ran.output.split())
+    assert "chosen on validation" not in " ".join(ran.output.split())
+    assert "popularity *" not in ran.output
+    asked = run("evaluate", held, log, "--protocol", "leave-one-out").output
+    assert "Leave-one-out, as asked" in asked
     again = json.loads(run("evaluate", held, log, "--json", "-", "--seed", 7).stdout)
     first = json.loads((tmp_path / "board.json").read_text())
     one, other = (board["recommenders"][0]["metrics"]["ndcg@10"] for board in (first, again))

@@ -53,6 +53,10 @@ def test_what_stands_around_the_table_says_what_was_left_out(board):
         assert part in words
     assert "lost: It ran out of memory." in words
     assert "no times here" in words
+    assert "* chosen on validation" in words
+    board["recommenders"].pop()
+    assert "chosen on validation" not in " ".join(scoreboard_words(board))
+    assert "[b]est *" not in printed(scoreboard_table(board, 160), 160)
 
 
 def test_newcomers_have_a_table_of_their_own(board):

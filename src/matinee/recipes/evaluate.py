@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,8 @@ def held_out_split(
             "give the same --items as the fit had."
         )
     split = split_log(log, said["protocol"], targets=targets or said["targets"], seed=said["seed"])
+    if protocol is None:
+        split = replace(split, why=f"{split.protocol}, the bundle's own split: {split.division.words}.")
     return split.without(model.deleted)
 
 

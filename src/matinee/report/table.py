@@ -32,7 +32,9 @@ def scoreboard_table(board: Mapping[str, Any], width: int = _WIDE) -> Table:
     table = _table("recommender", [*metrics, *(_COSTS[place] for place in costs)])
     for row in board["recommenders"]:
         chosen = row["name"] == board["chosen_on_validation"]
-        title = Text(f"{row['name']}{' *' if chosen else ''}", style="bold" if chosen else "")
+        # One alone was chosen by nobody.
+        star = " *" if chosen and len(board["recommenders"]) > 1 else ""
+        title = Text(row["name"] + star, style="bold" if chosen else "")
         if row.get("error"):
             table.add_row(title, Text("failed", style="red"))
             continue
@@ -68,7 +70,7 @@ def scoreboard_words(board: Mapping[str, Any]) -> list[str]:
         f"{board['viewers']:,} viewers, {board['items']:,} items, {board['events']:,} events.",
         board["why"][:1].upper() + board["why"][1:],
         f"Judged on {board['targets']:,} targets of {board['asked_viewers']:,} viewers; 95 % intervals over "
-        "viewers; * chosen on validation; CPU-seconds.",
+        f"viewers; {'* chosen on validation; ' if len(board['recommenders']) > 1 else ''}CPU-seconds.",
     ]
     if board["left_out"]:
         words.append(f"{board['left_out']:,} targets were in the viewer's history already and are left out.")
