@@ -11,6 +11,7 @@ from matinee.core.promise import Needs
 from matinee.data.option_words import log_options
 from matinee.data.options import LogOptions
 from matinee.data.read import read_log
+from matinee.data.split import split_log
 from matinee.recipes import check as recipe
 from matinee.recipes.check import CheckReport, check, check_files
 from matinee.recommenders import RECOMMENDERS
@@ -135,6 +136,23 @@ def test_a_large_log_is_tried_on_some_viewers(tmp_path: Path, monkeypatch: pytes
     assert [one.name for one in some] == [one.name for one in whole]
     assert (whole[0].targets, some[0].targets) == (400, 400)
     assert (whole[0].estimated, some[0].estimated) == (False, True)
+
+
+def test_a_large_log_has_the_moment_of_all_its_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Every second viewer came years before the others.
+    rows = [
+        f"v{viewer:03},i{(viewer * 7 + place) % 50},{START_S + (viewer % 2) * 10**8 + 86_400 * place}"
+        for viewer in range(400)
+        for place in range(5)
+    ]
+    log = read_log(written(tmp_path, rows, "user,item,time"))
+    (whole, *_), words = recipe.check_protocols(log, "time-split"), split_log(log).division.words
+    monkeypatch.setattr(recipe, "_TRIED_EVENTS", 1000)
+    report = check(log)
+    assert report.protocols[0].estimated
+    assert report.protocols[0].words == whole.words == words
+    (sign,) = (one for one in report.signs if one.name == "too_few_targets")
+    assert f"gives about {report.protocols[0].targets:,} targets of about" in sign.words
 
 
 def test_every_recommender_says_what_it_needs(tmp_path: Path) -> None:

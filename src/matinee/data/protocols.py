@@ -111,25 +111,13 @@ def divide_time(log: InteractionLog, options: DivisionOptions) -> Division:
         raise InputError(
             "A time-split needs times, and this log has none: take leave-one-out or random-holdout."
         )
-    moment = _quantile(times, options.quantile)
-    earlier = times < moment
-    if not earlier.any():
-        raise InputError(
-            f"A time-split at the {options.quantile} quantile leaves nothing to learn from: most events have "
-            f"the same time ({describe_moment(moment)}). Take leave-one-out or random-holdout."
-        )
-    # Validation is to training as the test is to both.
-    start = _quantile(times[earlier], options.quantile)
-    train = times < start
+    start, moment = time_moments(times, options.quantile)
+    earlier, train = times < moment, times < start
     negatives, undated = negatives_before(log, start)
     about = _about(log, negatives_before(log, moment)[0])
     queries, past = _after(log, moment, None, options, about)
     validation, known = _after(log, start, moment, options, _about(log, negatives))
-    words = (
-        f"nothing that happened from {describe_moment(moment)} UTC on (the {options.quantile:g} quantile of "
-        f"event times) was seen by any fit; the settings were chosen on what happened from "
-        f"{describe_moment(start)} to then"
-    )
+    words = time_words(start, moment, options.quantile)
     if undated:
         words += "; what viewers turned down has no dates here and was left out"
     return Division(
@@ -253,6 +241,15 @@ PROTOCOLS: dict[str, Callable[[InteractionLog, DivisionOptions], Division]] = {
 }
 
 
+def time_words(start: int, moment: int, quantile: float = DivisionOptions.quantile) -> str:
+    """What a time-split does whose validation and test start at these times, for people."""
+    return (
+        f"nothing that happened from {describe_moment(moment)} UTC on (the {quantile:g} quantile of "
+        f"event times) was seen by any fit; the settings were chosen on what happened from "
+        f"{describe_moment(start)} to then"
+    )
+
+
 def describe_moment(milliseconds: int) -> str:
     """A time for people, UTC."""
     return datetime.fromtimestamp(milliseconds / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M")
@@ -300,6 +297,23 @@ def _quantile(times: Int64, share: float) -> int:
     """The least time with at least this share of the times before it, or at it."""
     place = min(int(share * len(times)), len(times) - 1)
     return int(np.partition(times, place)[place])
+
+
+def time_moments(times: Int64, quantile: float = DivisionOptions.quantile) -> tuple[int, int]:
+    """Where validation and the test of a time-split start.
+
+    Raises:
+        InputError: most events have the same time.
+    """
+    moment = _quantile(times, quantile)
+    earlier = times[times < moment]
+    if not len(earlier):
+        raise InputError(
+            f"A time-split at the {quantile} quantile leaves nothing to learn from: most events have "
+            f"the same time ({describe_moment(moment)}). Take leave-one-out or random-holdout."
+        )
+    # Validation is to training as the test is to both.
+    return _quantile(earlier, quantile), moment
 
 
 def _after(

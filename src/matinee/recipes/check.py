@@ -16,7 +16,7 @@ from matinee.core.memory import available_bytes
 from matinee.data.counts import Counts, count
 from matinee.data.log import InteractionLog
 from matinee.data.options import LogOptions
-from matinee.data.protocols import PROTOCOLS
+from matinee.data.protocols import PROTOCOLS, time_moments, time_words
 from matinee.data.read import Progress, read_log
 from matinee.data.split import default_protocol, split_log, tied_times
 from matinee.data.vocabulary import Vocabulary
@@ -180,7 +180,8 @@ def check_protocols(log: InteractionLog, default: str, *, seed: int = 0) -> tupl
     step = -(-len(log) // _TRIED_EVENTS)
     tried = log if step == 1 else _every_nth_viewer(log, step)
     names = sorted(PROTOCOLS, key=lambda name: name != default)
-    return tuple(_check_protocol(tried, name, seed, step) for name in names)
+    found = (_check_protocol(tried, name, seed, step) for name in names)
+    return tuple(found) if step == 1 else tuple(_with_its_moment(one, log) for one in found)
 
 
 def check_needs(log: InteractionLog) -> tuple[FitNeeds, ...]:
@@ -236,6 +237,17 @@ def _check_protocol(log: InteractionLog, name: str, seed: int, step: int) -> Pro
     )
 
 
+def _with_its_moment(found: ProtocolCheck, log: InteractionLog) -> ProtocolCheck:
+    """A time-split told from every n-th viewer, with the moment that the whole log has."""
+    times = log.histories.times
+    if found.name != "time-split" or not found.supported or times is None:
+        return found
+    try:
+        return replace(found, words=time_words(*time_moments(times)))
+    except InputError as error:
+        return ProtocolCheck(name=found.name, supported=False, words=str(error))
+
+
 def _every_nth_viewer(log: InteractionLog, step: int) -> InteractionLog:
     viewers = np.arange(0, log.n_viewers, step)
     return replace(
@@ -254,8 +266,11 @@ def _too_few(protocols: tuple[ProtocolCheck, ...], log: InteractionLog) -> Sign 
     if first.enough or log.target == "rating":
         return None
     successive = first.name == "time-split" and first.viewers >= FEWEST_VIEWERS
+    about = "about " if first.estimated else ""
     found = (
-        f"{first.targets:,} targets of {first.viewers:,} viewers" if first.supported else "no target at all"
+        f"{about}{first.targets:,} targets of {about}{first.viewers:,} viewers"
+        if first.supported
+        else "no target at all"
     )
     return Sign(
         name="too_few_targets",
