@@ -167,13 +167,7 @@ def _read_text(path: Path, text: str, words: Sequence[Collection[str]], skip_bad
     if quoted:
         _refuse_open_quote(path, text, columns, bad)
     if bad and not skip_bad:
-        raise DataError(
-            f"expected {len(first)} fields, found {bad[0].actual_columns}",
-            file=path,
-            row=bad[0].number,
-            value=bad[0].text[:80].replace(_UNIT_SEPARATOR, " "),
-            remedy="Mend the row, or leave such rows out with --skip-bad.",
-        )
+        raise _torn(path, bad[0], len(first))
     names = [name.strip() for name in first] if named else [f"column_{i}" for i in range(len(first))]
     columns = columns.slice(1) if named else columns
     kinds = {name.split(":")[0]: name.split(":")[1] for name in names if re.search(r":(token|float)", name)}
@@ -192,6 +186,17 @@ def _read_text(path: Path, text: str, words: Sequence[Collection[str]], skip_bad
         first_row=2 if named else 1,
         notes=notes,
         kinds=kinds,
+    )
+
+
+def _torn(path: Path, row: Any, width: int) -> DataError:
+    """The refusal of a row that has another number of fields than the first."""
+    return DataError(
+        f"expected {width} fields, found {row.actual_columns}",
+        file=path,
+        row=row.number,
+        value=row.text[:80].replace(_UNIT_SEPARATOR, " "),
+        remedy="Mend the row, or leave such rows out with --skip-bad.",
     )
 
 

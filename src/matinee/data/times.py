@@ -146,16 +146,13 @@ def _from_strings(array: pa.Array) -> Times:
             return _from_numbers(array.cast(kind))
         except pa.ArrowInvalid:
             continue
-    try:
-        moments = pc.replace_substring(array, " UTC", "Z")
-        for kind in _TYPES:
-            try:
-                cast = moments.cast(kind)
-            except pa.ArrowInvalid:
-                continue
-            return to_ms(cast)
-    except pa.ArrowNotImplementedError:
-        pass
+    moments = pc.replace_substring(array, " UTC", "Z")
+    for kind in _TYPES:
+        try:
+            return to_ms(moments.cast(kind))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            # Not all of them are written in this way, or Arrow cannot read it: the next way, or one by one.
+            continue
     return _one_by_one(array)
 
 
