@@ -28,6 +28,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 import matinee
+from anonymous import anonymous_bytes
 from matinee.answers.model import context_of
 from matinee.recipes.recommend import recommend_all
 from matinee.simulate import SimulationOptions, simulate_log
@@ -114,15 +115,6 @@ def apart(step: Callable[..., dict[str, Any]], folder: Path, asked: dict[str, in
 
 def _child(step: Callable[..., dict[str, Any]], folder: Path, asked: dict[str, int], pipe: Any) -> None:
     pipe.send(step(folder, asked))
-
-
-def anonymous_bytes(pid: int | None) -> int:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    line = next((line for line in status.splitlines() if line.startswith("RssAnon:")), "RssAnon: 0 kB")
-    return int(line.split()[1]) * 1024
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 import matinee.data.read
+from anonymous import anonymous_bytes
 from matinee.data.options import LogOptions
 from matinee.recipes.check import check
 from stamp import RESULTS, one_thread, stamp, write_result
@@ -149,15 +150,6 @@ def measured(read: Callable[[str, str], dict[str, Any]], path: Path, folder: Pat
     shutil.rmtree(cache)
     assert child.exitcode == 0, f"the reading failed with status {child.exitcode}"
     return {**here.recv(), "wall_s": time.monotonic() - started, "peak_anonymous_bytes": peak}
-
-
-def anonymous_bytes(pid: int | None) -> int:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    line = next((line for line in status.splitlines() if line.startswith("RssAnon:")), "RssAnon: 0 kB")
-    return int(line.split()[1]) * 1024
 
 
 def bench_csv(rows: int, folder: Path, repeats: int) -> dict[str, Any]:
