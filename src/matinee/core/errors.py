@@ -8,6 +8,7 @@ MatineeError            exit status 1
 │   ├── BundleError     a bundle: names the file that is off
 │   ├── MissingExtra    an optional part of matinee is not installed
 │   └── TooLarge        more memory or disk than there is: names what would be needed
+├── Stopped             exit status 1: a fit was asked to stop; its checkpoint is where it goes on from
 └── GateRefused         exit status 3
 ```
 """
@@ -83,6 +84,10 @@ class MissingExtra(InputError):
 
 class TooLarge(InputError):
     """More memory or disk is needed than there is."""
+
+
+class Stopped(MatineeError):
+    """A fit was asked to stop before its end; the message says whether and how it can go on."""
 
 
 class GateRefused(MatineeError):

@@ -1,0 +1,58 @@
+"""How a fit goes, as against what is fitted: where, how precisely, who is told, when it stops, what is kept.
+
+A recommender's config says what the model is; a `Run` never changes that, but for rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What a fit says of itself now and then.
+
+    Attributes:
+        share: how much of the planned work is done, 0 to 1.
+        doing: what is being done, such as "pass 3 of 12".
+        loss: mean training loss of late; None before there is one.
+        validation: the latest figure on held-out events, by name, such as ("ndcg@10", 0.17); None before.
+        left_s: wall seconds to the planned end, as far as one can tell; None at first.
+    """
+
+    share: float
+    doing: str
+    loss: float | None = None
+    validation: tuple[str, float] | None = None
+    left_s: float | None = None
+
+
+def _never() -> bool:
+    return False
+
+
+def _silent(step: Step) -> None:
+    del step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """How one fit goes.
+
+    Attributes:
+        device: "auto", "cpu", or a device of torch's such as "cuda:0".
+        precision: "auto" (bf16 where the device has units for it), "float32" or "bfloat16".
+        checkpoints: folder that checkpoints go to, and that an interrupted fit goes on from; None: none.
+        checkpoint_every_s: wall seconds from one checkpoint to the next.
+        should_stop: asked between steps; once it says yes, the fit saves a checkpoint and raises `Stopped`.
+        tell: called with a `Step` about once a second.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    checkpoints: Path | None = None
+    checkpoint_every_s: float = 30.0
+    should_stop: Callable[[], bool] = _never
+    tell: Callable[[Step], None] = _silent

@@ -1,0 +1,1 @@
+"""Tensors in, tensors out: networks and their losses. Nothing here knows of logs, files or settings."""

@@ -1,0 +1,160 @@
+"""A causal transformer over a history: at each event, a vector whose product with an item's is its score.
+
+Self-attention over item vectors that also score the answer (tied; Kang and McAuley 2018, SASRec), with blocks
+of `blocks.py` and distances of `attention_bias.py`. Histories stand left-aligned in a batch: what fills up a
+row comes after its events, where causal attention never sees it, so no filling item is needed.
+
+A log without an order has no next item. There (`ordered=False`) every event sees every other one, no distance
+counts, and one learnt vector at the end asks: its output scores the items that go with the set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from matinee.networks.attention_bias import DistanceBias, StepBias, TimeBias
+from matinee.networks.blocks import Block, LockedDropout
+
+# Exact enough for a softmax, and finite in every precision, so that a row all hidden is no NaN.
+HIDDEN = -1e4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histories:
+    """A batch of histories, left-aligned.
+
+    Attributes:
+        items: int64, shape (histories, events): item codes; anything beyond a history's length.
+        lengths: int64, shape (histories,).
+        seconds: float64, shape (histories, events): times of events, where the network looks at them.
+        weights: float32, shape (histories, events): what each event counts as seen by later ones; None: 1.
+    """
+
+    items: Tensor
+    lengths: Tensor
+    seconds: Tensor | None = None
+    weights: Tensor | None = None
+
+
+class SequentialNetwork(nn.Module):
+    """Item vectors, blocks, a last norm.
+
+    Args:
+        n_items: size of the catalogue.
+        width: of item vectors; a multiple of `heads`.
+        layers: how many blocks.
+        heads: attention heads of each.
+        hidden: width of a block's hidden layer.
+        gated: whether blocks are gated (LiGR).
+        positions: "distance" (decay per head), "steps" (learnt per distance), "places" (learnt vectors by how
+            many events ago, as SASRec's), or "none".
+        decays: of "distance": a rate for each head.
+        times: whether time between events is added to attention.
+        longest: the longest history.
+        ordered: whether the order of events means something.
+        dropout: share of features dropped after each branch.
+        item_dropout: share of features dropped from the item vectors that come in.
+    """
+
+    def __init__(  # noqa: PLR0913 (plain arguments, so that it can be built by hand)
+        self,
+        n_items: int,
+        *,
+        width: int = 64,
+        layers: int = 2,
+        heads: int = 2,
+        hidden: int = 256,
+        gated: bool = False,
+        positions: str = "distance",
+        decays: Sequence[float] = (0.6, 0.95),
+        times: bool = False,
+        longest: int = 200,
+        ordered: bool = True,
+        dropout: float = 0.2,
+        item_dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.ordered = ordered
+        self.items = nn.Parameter(torch.empty(n_items, width))
+        self.asking = None if ordered else nn.Parameter(torch.empty(width))
+        self.places = nn.Parameter(torch.empty(longest, width)) if ordered and positions == "places" else None
+        self.distances: nn.Module | None = None
+        if ordered and positions == "distance":
+            self.distances = DistanceBias(decays)
+        elif ordered and positions == "steps":
+            self.distances = StepBias(heads, longest)
+        self.times = TimeBias(heads) if ordered and times else None
+        self.blocks = nn.ModuleList([Block(width, heads, hidden, gated, dropout) for _ in range(layers)])
+        self.last_norm = nn.LayerNorm(width)
+        self.item_dropout = LockedDropout(item_dropout)
+        self._start(width, layers)
+
+    def forward(self, histories: Histories) -> Tensor:
+        """What each event, or each whole history, asks for.
+
+        Returns:
+            Shape (histories, events, width) where events are ordered; else (histories, 1, width).
+        """
+        if not self.ordered:
+            return self._asked(histories)
+        x = nn.functional.embedding(histories.items, self.items)
+        if self.places is not None:
+            x = x + self.places[: x.shape[1]]
+        x = self.item_dropout(x)
+        bias = self._bias(histories)
+        for block in self.blocks:
+            x = block(x, bias)
+        return self.last_norm(x)  # type: ignore[no-any-return]
+
+    def _bias(self, histories: Histories) -> Tensor:
+        """What is added to attention: later events hidden, distances, times, weights."""
+        events = histories.items.shape[1]
+        at = torch.arange(events, device=self.items.device)
+        steps = at[:, None] - at
+        bias = torch.zeros(1, 1, events, events, device=self.items.device)
+        if self.distances is not None:
+            bias = bias + self.distances(steps)
+        if self.times is not None and histories.seconds is not None:
+            bias = bias + self.times(histories.seconds)
+        if histories.weights is not None:
+            bias = bias + _log_weights(histories.weights) * (steps > 0)
+        return bias.masked_fill(steps < 0, HIDDEN)
+
+    def _asked(self, histories: Histories) -> Tensor:
+        """The output of the vector that asks, put after each history."""
+        n, events = histories.items.shape
+        assert self.asking is not None
+        x = nn.functional.embedding(histories.items, self.items)
+        x = torch.cat([self.item_dropout(x), self.asking.expand(n, 1, -1)], dim=1)
+        at = torch.arange(events + 1, device=self.items.device)
+        hidden = (at[None, :] >= histories.lengths[:, None]) & (at < events)
+        bias = torch.zeros(n, 1, 1, events + 1, device=self.items.device)
+        if histories.weights is not None:
+            bias[..., :events] = _log_weights(histories.weights)
+        bias = bias.masked_fill(hidden[:, None, None, :], HIDDEN).expand(n, 1, events + 1, events + 1)
+        for block in self.blocks:
+            x = block(x, bias)
+        return self.last_norm(x[:, -1:])  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def _start(self, width: int, layers: int) -> None:
+        """Small weights into the residual stream, so that depth starts as nearly nothing (Radford 2019)."""
+        self.items.normal_(0.0, width**-0.5)
+        for vector in (self.asking, self.places):
+            if vector is not None:
+                vector.normal_(0.0, 0.02)
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear):
+                deep = math.sqrt(2 * max(layers, 1)) if name.endswith("out") else 1.0
+                module.weight.normal_(0.0, 0.02 / deep)
+                module.bias.zero_()
+
+
+def _log_weights(weights: Tensor) -> Tensor:
+    """An event that counts w is attended to as w events would be: shape (histories, 1, 1, events)."""
+    return weights.clamp_min(1e-6).log()[:, None, None, :]
