@@ -119,7 +119,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         """Shape (sequences, events, width) to the same; `bias` as in `Attention`."""
         x = x + self.dropout(self._gated(0, x, self.attention(self.norms[0](x), bias)))
-        return x + self.dropout(self._gated(1, x, self.forward_layer(self.norms[1](x))))
+        found: Tensor = self._gated(1, x, self.forward_layer(self.norms[1](x)))
+        return x + self.dropout(found)  # type: ignore[no-any-return]
 
     def _gated(self, branch: int, x: Tensor, found: Tensor) -> Tensor:
         if not self.gates:

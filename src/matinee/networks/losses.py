@@ -1,12 +1,13 @@
 """Softmax cross-entropy over a whole catalogue, or against sampled items, whose logits are never kept.
 
-`softmax_loss`: the gradient with respect to vectors and items is computed in the forward pass, chunk by chunk,
-while the chunk's probabilities are still in the cache; the backward pass only scales it. Memory is that of one
-chunk, whatever the number of predictions (the idea of cut cross-entropy, Wijmans et al. 2024, without its kernel).
+`softmax_loss`: the gradient with respect to vectors and items is computed in the forward pass, chunk by
+chunk, while the chunk's probabilities are still in the cache; the backward pass only scales it. Memory is
+that of one chunk, whatever the number of predictions (the idea of cut cross-entropy, Wijmans et al. 2024, without
+its kernel).
 
-`sampled_loss`: one set of items drawn uniformly for all predictions of a batch, each logit corrected by the log
-of how often it was drawn, so that the sum estimates the whole catalogue's (Bengio and Senecal 2008; Klenitskiy and
-Vasilev 2023, "Turning dross into gold loss", for how many).
+`sampled_loss`: one set of items drawn uniformly for all predictions of a batch, each logit corrected by the
+log of how often it was drawn, so that the sum estimates the whole catalogue's (Bengio and Senecal 2008;
+Klenitskiy and Vasilev 2023, "Turning dross into gold loss", for how many).
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def softmax_loss(
     Returns:
         A scalar: the weighted sum over the sum of weights.
     """
-    loss: Tensor = _ChunkedSoftmax.apply(vectors, items, targets, weights, temperature, smoothing)
+    loss: Tensor = _ChunkedSoftmax.apply(  # type: ignore[no-untyped-call]
+        vectors, items, targets, weights, temperature, smoothing
+    )
     return loss
 
 
@@ -90,7 +93,7 @@ class _ChunkedSoftmax(torch.autograd.Function):
     """See `softmax_loss`."""
 
     @staticmethod
-    def forward(  # noqa: PLR0913 (an autograd function takes all as arguments)
+    def forward(  # noqa: PLR0913, PLR0917 (an autograd function takes all as arguments)
         ctx: Any,
         vectors: Tensor,
         items: Tensor,

@@ -100,8 +100,8 @@ class SequentialNetwork(nn.Module):
         Returns:
             Shape (histories, events, width) where events are ordered; else (histories, 1, width).
         """
-        if not self.ordered:
-            return self._asked(histories)
+        if self.asking is not None:
+            return self._asked(histories, self.asking)
         x = nn.functional.embedding(histories.items, self.items)
         if self.places is not None:
             x = x + self.places[: x.shape[1]]
@@ -125,12 +125,11 @@ class SequentialNetwork(nn.Module):
             bias = bias + _log_weights(histories.weights) * (steps > 0)
         return bias.masked_fill(steps < 0, HIDDEN)
 
-    def _asked(self, histories: Histories) -> Tensor:
+    def _asked(self, histories: Histories, asking: Tensor) -> Tensor:
         """The output of the vector that asks, put after each history."""
         n, events = histories.items.shape
-        assert self.asking is not None
         x = nn.functional.embedding(histories.items, self.items)
-        x = torch.cat([self.item_dropout(x), self.asking.expand(n, 1, -1)], dim=1)
+        x = torch.cat([self.item_dropout(x), asking.expand(n, 1, -1)], dim=1)
         at = torch.arange(events + 1, device=self.items.device)
         hidden = (at[None, :] >= histories.lengths[:, None]) & (at < events)
         bias = torch.zeros(n, 1, 1, events + 1, device=self.items.device)

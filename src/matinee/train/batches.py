@@ -1,4 +1,4 @@
-"""Which histories are learnt from together: of like length, so that hardly any arithmetic is spent on filling.
+"""Which histories are learnt from together: of like length, so that hardly any work is spent on filling.
 
 Every pass takes one window of each history: the last events where they fit, else the last window or one drawn
 anywhere, each half of the time. Windows are ordered by length, those of nearly the same length at random, cut
