@@ -5,9 +5,12 @@ A recommender's config says what the model is; a `Run` never changes that, but f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
+
+from matinee.core.promise import Part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,35 @@ class Step:
     left_s: float | None = None
 
 
+class Kept(Protocol):
+    """Parts that were fitted on the same log before, by other rows of a comparison or by this very fit."""
+
+    def find(
+        self, name: str, settings: Mapping[str, Any], seed: int
+    ) -> tuple[Part, Mapping[str, Any]] | None:
+        """A fitted part, and what was said of it; None where nobody fitted it.
+
+        Args:
+            name: the recommender that it is a part of, such as "transitions".
+            settings: every setting of its config (`config_values`).
+            seed: seed of its fit.
+        """
+
+    def keep(
+        self, name: str, settings: Mapping[str, Any], seed: int, part: Part, facts: Mapping[str, Any]
+    ) -> None:
+        """Keep a part for whoever needs it next.
+
+        Args:
+            name: the recommender that it is a part of.
+            settings: every setting of its config.
+            seed: seed of its fit.
+            part: the part.
+            facts: plain JSON values: `cpu_s` and `wall_s`, what its fit took, where known; `peak_rss_mb`; and
+                whatever the one who finds it needs to know.
+        """
+
+
 def _never() -> bool:
     return False
 
@@ -48,6 +80,7 @@ class Run:
         checkpoint_every_s: wall seconds from one checkpoint to the next.
         should_stop: asked between steps; once it says yes, the fit saves a checkpoint and raises `Stopped`.
         tell: called with a `Step` about once a second.
+        kept: where parts that were fitted on this log are found and kept; None: nowhere.
     """
 
     device: str = "auto"
@@ -56,3 +89,4 @@ class Run:
     checkpoint_every_s: float = 30.0
     should_stop: Callable[[], bool] = _never
     tell: Callable[[Step], None] = _silent
+    kept: Kept | None = None
