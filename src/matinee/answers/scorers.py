@@ -9,6 +9,7 @@ from matinee.answers.factors import FactorsScorer
 from matinee.answers.friends import FriendsScorer
 from matinee.answers.linear import LinearScorer
 from matinee.answers.neighbours import NeighboursScorer
+from matinee.answers.network import NetworkScorer
 from matinee.answers.popular import PopularScorer
 from matinee.core.errors import unknown_name
 from matinee.core.promise import Part, Scorer
@@ -20,6 +21,7 @@ SCORERS: dict[str, Callable[[Part, Context], Scorer]] = {
     "friends": FriendsScorer,
     "linear": LinearScorer,
     "neighbours": NeighboursScorer,
+    "network": NetworkScorer,
     "popular": PopularScorer,
 }
 

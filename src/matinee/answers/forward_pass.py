@@ -1,0 +1,339 @@
+"""The forward pass of `matinee.networks.sequential.SequentialNetwork` in numpy, for histories' last events.
+
+Equal to torch's within rounding, and cheaper, because an answer needs what the last event asks for and
+nothing else:
+
+- the last layer reckons no keys and values. With one query q of a head, q . (K z) = (K'q) . z, and the mean
+  of values V z is V times the mean of z, for the normed events z;
+- the other layers look only back, queries in stretches that see the keys up to their own end;
+- what a norm scales and shifts is folded into the weights that come after it.
+
+Histories are taken in blocks of like length, small enough that a block's arrays stay in a core's own cache.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from matinee.core.types import Float32, Float64, Histories, Int64
+
+# Events of a block, filling included, and how much longer than its shortest history its longest may be.
+_EVENTS = 2048
+_LIKE = 1.15
+# Queries of a stretch.
+_STRETCH = 64
+# As in torch, what hides an event; and as little as distance alone may leave of one: beyond it lie numbers
+# so small that processors are slow with them.
+_HIDDEN = np.float32(-1e4)
+_FARTHEST = np.float32(-60.0)
+_LEAST_WEIGHT = 1e-6
+_NORM_EPSILON = np.float32(1e-5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Linear:
+    """x @ weight + bias."""
+
+    weight: Float32
+    bias: Float32
+
+    def __call__(self, x: Float32) -> Float32:
+        found: Float32 = x @ self.weight
+        found += self.bias
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layer:
+    """The weights of a block, norms folded in and queries scaled."""
+
+    into: _Linear
+    out: _Linear
+    hidden_into: _Linear
+    hidden_out: _Linear
+    gates: tuple[_Linear, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Block:
+    """Some histories of like length, left-aligned: shapes (histories, events), of lengths (histories,)."""
+
+    x: Float32
+    lengths: Int64
+    seconds: Float64 | None
+    logs: Float32 | None
+
+
+class ForwardPass:
+    """Histories in, vectors out.
+
+    Args:
+        tensors: of a `SequentialNetwork`, by its own names: float32.
+        settings: `layers`, `heads`, `gated`, `positions`, `times`, `longest`, `ordered`, as the network's.
+    """
+
+    def __init__(self, tensors: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> None:
+        self.items: Float32 = np.asarray(tensors["items"], dtype=np.float32)
+        self._heads = int(settings["heads"])
+        self.longest = int(settings["longest"])
+        self.ordered = bool(settings["ordered"])
+        gates = 2 if settings["gated"] else 0
+        self._layers = [
+            _layer(tensors, f"blocks.{number}.", self._heads, gates)
+            for number in range(int(settings["layers"]))
+        ]
+        self._last_norm = tensors["last_norm.weight"], tensors["last_norm.bias"]
+        self._asking = None if self.ordered else np.asarray(tensors["asking"], dtype=np.float32)
+        positions = settings["positions"] if self.ordered else "none"
+        self._places = tensors["places"] if positions == "places" else None
+        self._steps = _by_step(tensors, positions, self.longest)
+        self._times = tensors["times.table"] if self.ordered and settings["times"] else None
+
+    def vectors(self, histories: Histories) -> Float32:
+        """What each history asks for.
+
+        Args:
+            histories: of known items alone, none longer than `longest`.
+
+        Returns:
+            float32, shape (histories, width); zeros for a history without events where events are ordered.
+        """
+        found = np.zeros((len(histories), self.items.shape[1]), np.float32)
+        lengths = histories.lengths
+        order = np.argsort(lengths, kind="stable")
+        if self.ordered:
+            order = order[lengths[order] > 0]
+        # exp overflows to infinity where a gate is shut: its reciprocal is the right answer, 0.
+        with np.errstate(over="ignore"):
+            for rows in _of_like_length(order, lengths):
+                found[rows] = self._asked(self._block(histories, rows))
+        return found
+
+    def _block(self, histories: Histories, rows: Int64) -> _Block:
+        lengths = histories.lengths[rows]
+        along = np.arange(int(lengths.max()))
+        places = histories.offsets[rows][:, None] + np.minimum(along, np.maximum(lengths - 1, 0)[:, None])
+        x = np.zeros((*places.shape, self.items.shape[1]), np.float32)
+        if places.size:
+            places = np.minimum(places, len(histories.items) - 1)
+            np.take(self.items, histories.items[places], axis=0, out=x)
+        seconds = logs = None
+        if self._times is not None and histories.times is not None:
+            seconds = histories.times[places] / 1000.0
+        if histories.weights is not None:
+            weights = np.maximum(histories.weights[places], np.float32(_LEAST_WEIGHT))
+            logs = np.log(weights, dtype=np.float32)
+        if self._places is not None:
+            x += self._places[: len(along)]
+        block = _Block(x=x, lengths=lengths, seconds=seconds, logs=logs)
+        return block if self._asking is None else _with_asking(block, self._asking)
+
+    def _asked(self, block: _Block) -> Float32:
+        """What each history of a block asks for: float32, shape (histories, width)."""
+        for layer in self._layers[:-1]:
+            block = self._through(layer, block)
+        last = block.x[np.arange(len(block.x)), block.lengths - 1]
+        if self._layers:
+            last = self._last(self._layers[-1], block, last)
+        weight, bias = self._last_norm
+        asked: Float32 = _normed(last) * weight + bias
+        return asked
+
+    def _through(self, layer: _Layer, block: _Block) -> _Block:
+        """A layer, for all events."""
+        n, events, width = block.x.shape
+        x = block.x.reshape(-1, width)
+        parts = layer.into(_normed(x)).reshape(n, events, 3, self._heads, width // self._heads)
+        queries, keys, values = parts.transpose(2, 0, 3, 1, 4)
+        seen = np.empty((n, events, self._heads, width // self._heads), np.float32)
+        for start in range(0, events, _STRETCH):
+            stop = min(start + _STRETCH, events)
+            until = stop if self.ordered else events
+            logits = queries[:, :, start:stop] @ keys[:, :, :until].swapaxes(2, 3)
+            logits += self._bias(block, np.arange(start, stop), until)
+            shares = _softmax(logits)
+            seen[:, start:stop] = (shares @ values[:, :, :until]).transpose(0, 2, 1, 3)
+        x = _rest(layer, x, seen.reshape(-1, width))
+        return _Block(
+            x=x.reshape(n, events, width), lengths=block.lengths, seconds=block.seconds, logs=block.logs
+        )
+
+    def _last(self, layer: _Layer, block: _Block, last: Float32) -> Float32:
+        """A layer, for the last event of each history: float32, shape (histories, width)."""
+        n, _, width = block.x.shape
+        normed = _normed(block.x.reshape(-1, width)).reshape(block.x.shape)
+        ends = normed[np.arange(n), block.lengths - 1]
+        weight = layer.into.weight.reshape(width, 3, self._heads, -1).transpose(1, 2, 0, 3)
+        bias = layer.into.bias.reshape(3, self._heads, 1, -1)
+        queries = ends @ weight[0] + bias[0]
+        pulled = (queries @ weight[1].swapaxes(1, 2)).swapaxes(0, 1)
+        logits = pulled @ normed.swapaxes(1, 2)
+        logits += self._bias_of_last(block)
+        mixed = _softmax(logits) @ normed
+        values = mixed.swapaxes(0, 1) @ weight[2] + bias[2]
+        return _rest(layer, last, values.swapaxes(0, 1).reshape(n, width))
+
+    def _bias(self, block: _Block, queries: Int64, until: int) -> Float32:
+        """What is added to the attention of some queries to the keys before `until`.
+
+        Returns:
+            float32, broadcasting to (histories, heads, queries, until).
+        """
+        if not self.ordered:
+            return _bias_of_sets(block)[:, None, None, :]
+        at = np.arange(until)
+        first, last = self.longest - 1 - int(queries[-1]), self.longest - 1 - int(queries[0])
+        windows = sliding_window_view(self._steps[:, first : last + until], until, axis=1)
+        bias = windows[None, :, ::-1]
+        if block.seconds is not None and self._times is not None:
+            apart = block.seconds[:, queries, None] - block.seconds[:, None, :until]
+            bias = bias + self._times[:, _octaves(apart)].swapaxes(0, 1)
+        if block.logs is not None:
+            bias = bias + block.logs[:, None, None, :until] * (queries[:, None] > at)
+        return bias
+
+    def _bias_of_last(self, block: _Block) -> Float32:
+        """What is added to the attention of last events: float32, (histories, heads or 1, events)."""
+        if not self.ordered:
+            return _bias_of_sets(block)[:, None, :]
+        at, ends = np.arange(block.x.shape[1]), block.lengths - 1
+        bias = self._steps[:, self.longest - 1 + at - ends[:, None]].swapaxes(0, 1)
+        if block.seconds is not None and self._times is not None:
+            apart = block.seconds[np.arange(len(ends)), ends][:, None] - block.seconds
+            bias = bias + self._times[:, _octaves(apart)].swapaxes(0, 1)
+        if block.logs is not None:
+            bias = bias + (block.logs * (ends[:, None] > at))[:, None, :]
+        return bias
+
+
+def _layer(tensors: Mapping[str, NDArray[Any]], name: str, heads: int, gates: int) -> _Layer:
+    into = _after_norm(tensors, name + "attention.into", name + "norms.0")
+    width = into.weight.shape[0]
+    scales = np.ones(3 * width, np.float32)
+    scales[:width] = 1.0 / math.sqrt(width // heads)
+    return _Layer(
+        into=_Linear(weight=into.weight * scales, bias=into.bias * scales),
+        out=_linear(tensors, name + "attention.out"),
+        hidden_into=_after_norm(tensors, name + "forward_layer.into", name + "norms.1"),
+        hidden_out=_linear(tensors, name + "forward_layer.out"),
+        gates=tuple(_linear(tensors, f"{name}gates.{branch}") for branch in range(gates)),
+    )
+
+
+def _linear(tensors: Mapping[str, NDArray[Any]], name: str) -> _Linear:
+    weight = np.ascontiguousarray(tensors[name + ".weight"].T, dtype=np.float32)
+    return _Linear(weight=weight, bias=np.asarray(tensors[name + ".bias"], np.float32))
+
+
+def _after_norm(tensors: Mapping[str, NDArray[Any]], name: str, norm: str) -> _Linear:
+    """A linear layer of what a norm has scaled and shifted, as one of what it has only normed."""
+    plain = _linear(tensors, name)
+    scale, shift = tensors[norm + ".weight"], tensors[norm + ".bias"]
+    return _Linear(weight=scale[:, None] * plain.weight, bias=shift @ plain.weight + plain.bias)
+
+
+def _by_step(tensors: Mapping[str, NDArray[Any]], positions: str, longest: int) -> Float32:
+    """What distance adds to attention, by how far the key lies ahead of the query.
+
+    Returns:
+        float32, shape (heads or 1, 2 * longest - 1): column `longest - 1 + key - query`; keys ahead hidden.
+    """
+    steps = np.arange(longest)
+    past = np.zeros((1, longest), np.float32)
+    if positions == "distance":
+        past = np.maximum(tensors["distances.slopes"][:, None] * steps.astype(np.float32), _FARTHEST)
+    elif positions == "steps":
+        table = tensors["distances.table"]
+        past = table[:, np.minimum(steps, table.shape[1] - 1)]
+    ahead = np.full((len(past), longest - 1), _HIDDEN)
+    return np.concatenate([past[:, ::-1], ahead], axis=1)
+
+
+def _with_asking(block: _Block, asking: Float32) -> _Block:
+    """A block with the vector that asks put after each history."""
+    n, _, width = block.x.shape
+    x = np.concatenate([block.x, np.zeros((n, 1, width), np.float32)], axis=1)
+    x[np.arange(n), block.lengths] = asking
+    logs = block.logs
+    if logs is not None:
+        logs = np.concatenate([logs, np.zeros((n, 1), np.float32)], axis=1)
+        logs[np.arange(n), block.lengths] = 0.0
+    return _Block(x=x, lengths=block.lengths + 1, seconds=None, logs=logs)
+
+
+def _bias_of_sets(block: _Block) -> Float32:
+    """What is added to the attention to each event of sets: float32, shape (histories, events)."""
+    beyond = np.arange(block.x.shape[1]) >= block.lengths[:, None]
+    return np.where(beyond, _HIDDEN, np.float32(0.0) if block.logs is None else block.logs)
+
+
+def _rest(layer: _Layer, x: Float32, seen: Float32) -> Float32:
+    """What comes of events, and of what they have seen: float32, shape (events, width)."""
+    found = layer.out(seen)
+    if layer.gates:
+        found *= _gate(layer.gates[0](x))
+    x = x + found
+    hidden = layer.hidden_into(_normed(x))
+    if layer.gates:
+        hidden, value = np.split(hidden, 2, axis=1)
+        hidden = hidden * _gate(hidden)
+        hidden *= value
+    else:
+        hidden *= _gate(hidden)
+    found = layer.hidden_out(hidden)
+    if layer.gates:
+        found *= _gate(layer.gates[1](x))
+    found += x
+    return found
+
+
+def _gate(x: Float32) -> Float32:
+    """1 / (1 + exp(-x))."""
+    found = np.negative(x)
+    np.exp(found, out=found)
+    found += np.float32(1.0)
+    return np.reciprocal(found, out=found)
+
+
+def _normed(x: Float32) -> Float32:
+    """Each row of mean 0 and variance 1: float32, shape (rows, width)."""
+    width = x.shape[1]
+    even = np.full((width, 1), 1.0 / width, np.float32)
+    centred: Float32 = x - x @ even
+    variance = np.einsum("ij,ij->i", centred, centred) / np.float32(width)
+    centred /= np.sqrt(variance + _NORM_EPSILON)[:, None]
+    return centred
+
+
+def _softmax(logits: Float32) -> Float32:
+    """Softmax along the last axis, in place."""
+    logits -= logits.max(axis=-1, keepdims=True)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=-1, keepdims=True)
+    return logits
+
+
+def _octaves(seconds: Float64) -> Int64:
+    """0 for less than a second, then 1 + floor(log2), 32 at most: read from the numbers' own exponents."""
+    exponents = np.ascontiguousarray(seconds).view(np.int64) >> 52
+    return np.asarray(np.clip(exponents - 1022, 0, 32), dtype=np.int64)
+
+
+def _of_like_length(order: Int64, lengths: Int64) -> Iterator[Int64]:
+    """Histories in the order of their lengths, cut into blocks: int64 arrays of positions."""
+    first = 0
+    for place, length in enumerate(lengths[order].tolist()):
+        if place == first:
+            shortest = length
+        elif length * (place - first + 1) > _EVENTS or length > _LIKE * shortest + 4:
+            yield order[first:place]
+            first, shortest = place, length
+    if len(order):
+        yield order[first:]

@@ -1,0 +1,239 @@
+"""The numpy forward pass is torch's, for every option and every history."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matinee.answers.context import Context
+from matinee.answers.scorers import make_scorer
+from matinee.core.promise import Part
+from matinee.core.types import Askers, Histories, newcomers
+
+torch = pytest.importorskip("torch", reason="the network extra is not installed")
+
+from matinee.networks import sequential  # noqa: E402 - only where torch is
+
+N_ITEMS, WIDTH, LONGEST = 30, 16, 12
+OPTIONS = {
+    "width": WIDTH,
+    "layers": 2,
+    "heads": 2,
+    "hidden": 24,
+    "gated": False,
+    "positions": "distance",
+    "times": False,
+    "longest": LONGEST,
+    "ordered": True,
+}
+
+
+def a_network(seed=0, **options):
+    """An untrained network all of whose numbers are large enough to tell."""
+    torch.manual_seed(seed)
+    heads = options.get("heads", 2)
+    decays = [0.6, 0.95, 0.3, 0.99][:heads]
+    network = sequential.SequentialNetwork(N_ITEMS, **{**OPTIONS, **options}, decays=decays).eval()
+    with torch.no_grad():
+        for name, tensor in network.named_parameters():
+            tensor.normal_(1.0 if "norm" in name and name.endswith("weight") else 0.0, 0.4)
+    return network
+
+
+def part_of(network, temperature=0.7, **options):
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    settings = {**OPTIONS, **options, "temperature": temperature}
+    return Part(kind="network", settings=settings, tensors=tensors)
+
+
+def a_scorer(network, **options):
+    popularity = np.ones(N_ITEMS, np.float32)
+    return make_scorer(part_of(network, **options), Context(n_items=N_ITEMS, popularity=popularity))
+
+
+def some_histories(lengths, seed=0, times=True, weights=True, lowest=0):
+    random = np.random.default_rng(seed)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    n = int(offsets[-1])
+    apart = np.exp(random.uniform(0, 18, n)).astype(np.int64) * random.integers(0, 2, n)
+    return Histories(
+        items=random.integers(lowest, N_ITEMS, n).astype(np.int32),
+        offsets=offsets,
+        times=1_600_000_000_000 + np.cumsum(apart) if times else None,
+        weights=random.choice([0.0, 0.1, 1.0, 3.0], n).astype(np.float32) if weights else None,
+    )
+
+
+@torch.no_grad()
+def by_torch(network, histories, longest=LONGEST, temperature=0.7):
+    """Scores of each history by torch, alone and unfilled; zeros for one without known events."""
+    clean = histories.keep((histories.items >= 0) & (histories.items < N_ITEMS)).last(longest)
+    rows = []
+    for row in range(len(clean)):
+        one = clean.take(np.array([row]))
+        if network.ordered and not len(one.items):
+            rows.append(np.zeros(N_ITEMS, np.float32))
+            continue
+        asked = network(
+            sequential.Histories(
+                items=torch.from_numpy(one.items.astype(np.int64))[None],
+                lengths=torch.tensor([len(one.items)]),
+                seconds=None if one.times is None else torch.from_numpy(one.times / 1000.0)[None],
+                weights=None if one.weights is None else torch.from_numpy(one.weights)[None],
+            )
+        )[0, -1]
+        rows.append((asked @ network.items.T / temperature).numpy())
+    return np.stack(rows)
+
+
+def assert_equal(found, expected):
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-5 * max(1.0, np.abs(expected).max()), rtol=0)
+
+
+SOME = [0, 1, 2, 5, LONGEST, LONGEST + 1, 40, 1, 7]
+CHOICES = list(
+    itertools.product((False, True), ("distance", "steps", "places", "none"), (False, True), (0, 1, 3))
+)
+
+
+@pytest.mark.parametrize(("gated", "positions", "times", "layers"), CHOICES)
+@pytest.mark.parametrize("weights", [False, True])
+def test_every_option_is_torchs(gated, positions, times, layers, weights):
+    options = {"gated": gated, "positions": positions, "times": times, "layers": layers}
+    network = a_network(**options)
+    histories = some_histories(SOME, weights=weights)
+    found = a_scorer(network, **options).score(newcomers(histories))
+    assert_equal(found, by_torch(network, histories))
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize("layers", [0, 1, 2, 3])
+def test_sets_are_torchs(gated, weights, layers):
+    options = {"gated": gated, "layers": layers, "ordered": False}
+    network = a_network(**options)
+    histories = some_histories(SOME, weights=weights)
+    scorer = a_scorer(network, **options)
+    found = scorer.score(newcomers(histories))
+    assert_equal(found, by_torch(network, histories))
+    short = histories.take(np.array([2, 3, 8]))
+    turned = Histories(
+        items=np.concatenate([short.row(row)[::-1] for row in range(3)]),
+        offsets=short.offsets,
+        weights=None
+        if not weights
+        else np.concatenate([short.take(np.array([row])).weights[::-1] for row in range(3)]),
+    )
+    assert_equal(scorer.score(newcomers(turned)), found[[2, 3, 8]])
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_heads(heads):
+    network = a_network(heads=heads)
+    histories = some_histories(SOME)
+    assert_equal(a_scorer(network, heads=heads).score(newcomers(histories)), by_torch(network, histories))
+
+
+@pytest.mark.parametrize("positions", ["distance", "steps", "none"])
+def test_histories_of_several_stretches(positions):
+    options = {"positions": positions, "times": True, "longest": 300}
+    network = a_network(**options)
+    histories = some_histories([300, 64, 65, 128, 129, 250, 450])
+    assert_equal(a_scorer(network, **options).score(newcomers(histories)), by_torch(network, histories, 300))
+
+
+@given(
+    lengths=st.lists(st.integers(0, 30), max_size=12),
+    seed=st.integers(0, 10),
+    weights=st.booleans(),
+    options=st.fixed_dictionaries(
+        {
+            "gated": st.booleans(),
+            "positions": st.sampled_from(["distance", "steps", "places", "none"]),
+            "times": st.booleans(),
+            "ordered": st.booleans(),
+        }
+    ),
+)
+def test_any_batch_is_torchs_and_each_alone(lengths, seed, weights, options):
+    network = a_network(seed % 2, **options)
+    scorer = a_scorer(network, **options)
+    histories = some_histories([*lengths, 3], seed, weights=weights, lowest=-5)
+    askers = newcomers(histories)
+    together = scorer.score(askers)
+    assert_equal(together, by_torch(network, histories))
+    for row in range(min(3, len(askers))):
+        assert_equal(scorer.score(askers.take(np.array([row]))), together[row : row + 1])
+
+
+def test_a_network_that_looks_at_times_does_without():
+    network = a_network(times=True)
+    histories = some_histories(SOME, times=False)
+    assert_equal(a_scorer(network, times=True).score(newcomers(histories)), by_torch(network, histories))
+
+
+def test_octaves_of_seconds_are_torchs():
+    from matinee.answers.forward_pass import _octaves
+    from matinee.networks.attention_bias import time_buckets
+
+    powers = 2.0 ** np.arange(-3, 40)
+    seconds = np.concatenate([[0.0, -5.0], powers, powers - 0.001, powers + 0.001, 1.5 * powers])
+    np.testing.assert_array_equal(_octaves(seconds), time_buckets(torch.from_numpy(seconds)).numpy())
+
+
+def test_attention_that_sees_one_event_only():
+    network = a_network()
+    with torch.no_grad():
+        for block in network.blocks:
+            block.attention.into.weight.mul_(30.0)
+    histories = some_histories(SOME)
+    expected = by_torch(network, histories)
+    # Logits of hundreds round to a thousandth, so the answers are equal to no more than that.
+    np.testing.assert_allclose(a_scorer(network).score(newcomers(histories)), expected, atol=2e-2)
+
+
+def test_who_gets_a_personal_answer():
+    scorer = a_scorer(a_network())
+    unknown = Histories(items=np.array([-1, N_ITEMS, 3, -1], np.int32), offsets=np.array([0, 0, 2, 4]))
+    askers = Askers(histories=unknown, viewers=np.array([-1, 0, 1]))
+    assert scorer.personal(askers).tolist() == [False, False, True]
+    assert np.isfinite(scorer.score(askers)).all()
+    assert scorer.score(askers.take(np.zeros(0, np.int64))).shape == (0, N_ITEMS)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("length", [0, 1, 6, LONGEST, LONGEST + 1, 30])
+def test_contributions_are_what_leaving_out_loses(ordered, length):
+    scorer = a_scorer(a_network(ordered=ordered, times=True), ordered=ordered, times=True)
+    histories = some_histories([length, 4], lowest=-3)
+    for row, item in itertools.product((0, 1, 0), (2, 7)):
+        asker = newcomers(histories.take(np.array([row])))
+        n = len(asker.histories.items)
+        whole = scorer.score(asker)[0, item]
+        losses = []
+        for place in range(n):
+            kept = np.arange(n) != place
+            losses.append(whole - scorer.score(newcomers(asker.histories.keep(kept)))[0, item])
+        np.testing.assert_allclose(scorer.contributions(asker, item), losses, atol=1e-4)
+
+
+def test_an_asker_is_explained_once_for_all_items(monkeypatch):
+    scorer = a_scorer(a_network())
+    asked = []
+    plain = scorer._network.vectors
+    monkeypatch.setattr(scorer._network, "vectors", lambda one: asked.append(len(one)) or plain(one))
+    first, second = (newcomers(some_histories([5], seed)) for seed in (1, 2))
+    for asker in (first, first, second, first):
+        scorer.contributions(asker, 3)
+    assert asked == [6, 6, 6]
+
+
+def test_similar_items_are_those_of_like_vectors():
+    network = a_network()
+    likeness = a_scorer(network).similar(np.array([4, 9], np.int32))
+    table = torch.nn.functional.normalize(network.items.detach(), dim=1).numpy()
+    np.testing.assert_allclose(likeness, table[[4, 9]] @ table.T, atol=1e-6)
+    assert likeness.argmax(axis=1).tolist() == [4, 9]
