@@ -23,6 +23,7 @@ class Step:
         loss: mean training loss of late; None before there is one.
         validation: the latest figure on held-out events, by name, such as ("ndcg@10", 0.17); None before.
         left_s: wall seconds to the planned end, as far as one can tell; None at first.
+        cpu_s: CPU-seconds spent so far, on all cores: what it costs.
     """
 
     share: float
@@ -30,6 +31,7 @@ class Step:
     loss: float | None = None
     validation: tuple[str, float] | None = None
     left_s: float | None = None
+    cpu_s: float = 0.0
 
 
 class Kept(Protocol):

@@ -1,0 +1,115 @@
+"""Where a network is trained, and how precisely.
+
+bfloat16 (autocast) where the device has units for it: weights, sums and norms stay float32, products do not.
+A device without such units only emulates it, slower than float32.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from matinee.core.errors import SettingsError, unknown_name
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+_CPU_WORDS = ("amx_bf16", "avx512_bf16", "bf16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A device and a precision.
+
+    Attributes:
+        device: of torch's.
+        half: whether products are computed in bfloat16.
+    """
+
+    device: torch.device
+    half: bool
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """A context in which a network computes at this precision."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half)
+
+    def fork_random(self) -> AbstractContextManager[object]:
+        """A context that leaves torch's random streams as it found them."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        return torch.random.fork_rng(devices=devices)
+
+    def random_state(self) -> dict[str, Tensor]:
+        """Where torch's random streams stand."""
+        states = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        return states
+
+    def set_random_state(self, states: dict[str, Tensor]) -> None:
+        """Put the random streams back to where they stood."""
+        torch.set_rng_state(states["cpu"])
+        if self.device.type == "cuda" and "cuda" in states:
+            torch.cuda.set_rng_state(states["cuda"], self.device)
+
+
+def find_place(device: str = "auto", precision: str = "auto") -> Place:
+    """Where to train, from what was asked for.
+
+    Args:
+        device: "auto" (a GPU where there is one), "cpu", or a name of torch's such as "cuda:0".
+        precision: "auto" (bfloat16 where the device has units for it), "float32" or "bfloat16".
+
+    Raises:
+        SettingsError: nobody knows the device or precision, or this machine does not have it.
+    """
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    found = _device(device)
+    return Place(device=found, half=has_half_units(found) if precision == "auto" else precision == "bfloat16")
+
+
+def has_half_units(device: torch.device, words: frozenset[str] | None = None) -> bool:
+    """Whether a device computes bfloat16 products in units of their own.
+
+    Args:
+        device: of torch's.
+        words: what the processor says it can do; None: ask it.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return False
+    return not (_processor_words() if words is None else words).isdisjoint(_CPU_WORDS)
+
+
+def _device(name: str) -> torch.device:
+    """A device that was found to work."""
+    try:
+        found = torch.device(name)
+    except RuntimeError as error:
+        raise unknown_name("device", name, ("auto", "cpu", "cuda", "cuda:0", "mps", "xpu")) from error
+    try:
+        torch.zeros(1, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise SettingsError(
+            f"Device {name!r} was asked for, but torch finds none here: take device=cpu, or device=auto."
+        ) from error
+    return found
+
+
+def _processor_words(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """What the processor says it can do, by torch where it tells, else by Linux."""
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    if ask is not None:
+        return frozenset(word for word, there in ask().items() if there is True)
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(
+        word for line in lines if line.startswith(("flags", "Features")) for word in line.split()
+    )
