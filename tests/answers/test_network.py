@@ -195,6 +195,19 @@ def test_attention_that_sees_one_event_only():
     np.testing.assert_allclose(a_scorer(network).score(newcomers(histories)), expected, atol=2e-2)
 
 
+@pytest.mark.parametrize("size", [1.0, 300.0, -300.0])
+def test_a_softmax_beyond_the_range_of_floats(size):
+    from matinee.answers.forward_pass import _attend
+
+    random = np.random.default_rng(0)
+    queries, keys, values = (random.standard_normal((2, 5, 4)).astype(np.float32) for _ in range(3))
+    bias = np.full((2, 5, 5), size, np.float32)
+    logits = queries @ keys.swapaxes(1, 2)
+    shares = np.exp(logits - logits.max(axis=2, keepdims=True))
+    expected = (shares / shares.sum(axis=2, keepdims=True)) @ values
+    np.testing.assert_allclose(_attend(queries, keys, values, bias), expected, atol=1e-4)
+
+
 def test_who_gets_a_personal_answer():
     scorer = a_scorer(a_network())
     unknown = Histories(items=np.array([-1, N_ITEMS, 3, -1], np.int32), offsets=np.array([0, 0, 2, 4]))

@@ -6,16 +6,18 @@ nothing else:
 - the last layer reckons no keys and values. With one query q of a head, q . (K z) = (K'q) . z, and the mean
   of values V z is V times the mean of z, for the normed events z;
 - the other layers look only back, queries in stretches that see the keys up to their own end;
-- what a norm scales and shifts is folded into the weights that come after it.
+- what a norm scales and shifts is folded into the weights that come after it, and so are the halves of
+  sigmoid(x) = (1 + tanh(x / 2)) / 2;
+- a softmax goes without the maxima of its rows, unless the numbers then leave the range of floats.
 
-Histories are taken in blocks of like length, small enough that a block's arrays stay in a core's own cache.
+Histories are taken in blocks of like length, and what each event does alone in rows few enough for a cache.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,14 +29,17 @@ from matinee.core.types import Float32, Float64, Histories, Int64
 # Events of a block, filling included, and how much longer than its shortest history its longest may be.
 _EVENTS = 2048
 _LIKE = 1.15
-# Queries of a stretch.
+# Queries of a stretch, and rows of what each event does alone.
 _STRETCH = 64
+_ROWS = 512
 # As in torch, what hides an event; and as little as distance alone may leave of one: beyond it lie numbers
 # so small that processors are slow with them.
 _HIDDEN = np.float32(-1e4)
 _FARTHEST = np.float32(-60.0)
 _LEAST_WEIGHT = 1e-6
 _NORM_EPSILON = np.float32(1e-5)
+# Sums of a softmax between which nothing is lost.
+_FAINT, _LOUD = 1e-25, 1e30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +57,7 @@ class _Linear:
 
 @dataclass(frozen=True, kw_only=True)
 class _Layer:
-    """The weights of a block, norms folded in and queries scaled."""
+    """The weights of a block: norms folded in, queries scaled, what goes into a gate and comes out halved."""
 
     into: _Linear
     out: _Linear
@@ -110,10 +115,8 @@ class ForwardPass:
         order = np.argsort(lengths, kind="stable")
         if self.ordered:
             order = order[lengths[order] > 0]
-        # exp overflows to infinity where a gate is shut: its reciprocal is the right answer, 0.
-        with np.errstate(over="ignore"):
-            for rows in _of_like_length(order, lengths):
-                found[rows] = self._asked(self._block(histories, rows))
+        for rows in _of_like_length(order, lengths):
+            found[rows] = self._asked(self._block(histories, rows))
         return found
 
     def _block(self, histories: Histories, rows: Int64) -> _Block:
@@ -150,20 +153,18 @@ class ForwardPass:
         """A layer, for all events."""
         n, events, width = block.x.shape
         x = block.x.reshape(-1, width)
-        parts = layer.into(_normed(x)).reshape(n, events, 3, self._heads, width // self._heads)
-        queries, keys, values = parts.transpose(2, 0, 3, 1, 4)
+        parts = np.empty((len(x), 3 * width), np.float32)
+        for rows in _stretches(len(x), _ROWS):
+            parts[rows] = layer.into(_normed(x[rows]))
+        heads = parts.reshape(n, events, 3, self._heads, width // self._heads).transpose(2, 0, 3, 1, 4)
         seen = np.empty((n, events, self._heads, width // self._heads), np.float32)
-        for start in range(0, events, _STRETCH):
-            stop = min(start + _STRETCH, events)
-            until = stop if self.ordered else events
-            logits = queries[:, :, start:stop] @ keys[:, :, :until].swapaxes(2, 3)
-            logits += self._bias(block, np.arange(start, stop), until)
-            shares = _softmax(logits)
-            seen[:, start:stop] = (shares @ values[:, :, :until]).transpose(0, 2, 1, 3)
+        for rows in _stretches(events, _STRETCH):
+            until = rows.stop if self.ordered else events
+            keys, values = heads[1:, :, :, :until]
+            bias = self._bias(block, np.arange(rows.start, rows.stop), until)
+            seen[:, rows] = _attend(heads[0][:, :, rows], keys, values, bias).swapaxes(1, 2)
         x = _rest(layer, x, seen.reshape(-1, width))
-        return _Block(
-            x=x.reshape(n, events, width), lengths=block.lengths, seconds=block.seconds, logs=block.logs
-        )
+        return replace(block, x=x.reshape(n, events, width))
 
     def _last(self, layer: _Layer, block: _Block, last: Float32) -> Float32:
         """A layer, for the last event of each history: float32, shape (histories, width)."""
@@ -174,9 +175,7 @@ class ForwardPass:
         bias = layer.into.bias.reshape(3, self._heads, 1, -1)
         queries = ends @ weight[0] + bias[0]
         pulled = (queries @ weight[1].swapaxes(1, 2)).swapaxes(0, 1)
-        logits = pulled @ normed.swapaxes(1, 2)
-        logits += self._bias_of_last(block)
-        mixed = _softmax(logits) @ normed
+        mixed = _attend(pulled, normed, normed, self._bias_of_last(block))
         values = mixed.swapaxes(0, 1) @ weight[2] + bias[2]
         return _rest(layer, last, values.swapaxes(0, 1).reshape(n, width))
 
@@ -215,16 +214,26 @@ class ForwardPass:
 
 def _layer(tensors: Mapping[str, NDArray[Any]], name: str, heads: int, gates: int) -> _Layer:
     into = _after_norm(tensors, name + "attention.into", name + "norms.0")
-    width = into.weight.shape[0]
-    scales = np.ones(3 * width, np.float32)
-    scales[:width] = 1.0 / math.sqrt(width // heads)
+    hidden = _after_norm(tensors, name + "forward_layer.into", name + "norms.1")
+    width, wide = hidden.weight.shape
+    queries = np.ones(3 * width, np.float32)
+    queries[:width] = 1.0 / math.sqrt(width // heads)
+    half = np.full(wide, 0.5, np.float32)
+    half[wide // 2 if gates else wide :] = 1.0
+    gated = np.float32(0.5 if gates else 1.0)
     return _Layer(
-        into=_Linear(weight=into.weight * scales, bias=into.bias * scales),
-        out=_linear(tensors, name + "attention.out"),
-        hidden_into=_after_norm(tensors, name + "forward_layer.into", name + "norms.1"),
-        hidden_out=_linear(tensors, name + "forward_layer.out"),
-        gates=tuple(_linear(tensors, f"{name}gates.{branch}") for branch in range(gates)),
+        into=_scaled(into, queries),
+        out=_scaled(_linear(tensors, name + "attention.out"), gated),
+        hidden_into=_scaled(hidden, half),
+        hidden_out=_scaled(_linear(tensors, name + "forward_layer.out"), gated),
+        gates=tuple(
+            _scaled(_linear(tensors, f"{name}gates.{branch}"), np.float32(0.5)) for branch in range(gates)
+        ),
     )
+
+
+def _scaled(linear: _Linear, by: Float32 | np.float32) -> _Linear:
+    return _Linear(weight=linear.weight * by, bias=linear.bias * by)
 
 
 def _linear(tensors: Mapping[str, NDArray[Any]], name: str) -> _Linear:
@@ -276,30 +285,28 @@ def _bias_of_sets(block: _Block) -> Float32:
 
 def _rest(layer: _Layer, x: Float32, seen: Float32) -> Float32:
     """What comes of events, and of what they have seen: float32, shape (events, width)."""
-    found = layer.out(seen)
-    if layer.gates:
-        found *= _gate(layer.gates[0](x))
-    x = x + found
-    hidden = layer.hidden_into(_normed(x))
-    if layer.gates:
-        hidden, value = np.split(hidden, 2, axis=1)
-        hidden = hidden * _gate(hidden)
-        hidden *= value
-    else:
-        hidden *= _gate(hidden)
-    found = layer.hidden_out(hidden)
-    if layer.gates:
-        found *= _gate(layer.gates[1](x))
-    found += x
-    return found
+    out = np.empty_like(x)
+    for rows in _stretches(len(x), _ROWS):
+        found = layer.out(seen[rows])
+        if layer.gates:
+            found *= _opened(layer.gates[0](x[rows]))
+        found += x[rows]
+        hidden = layer.hidden_into(_normed(found))
+        if layer.gates:
+            hidden, value = np.split(hidden, 2, axis=1)
+            more = layer.hidden_out(_opened(hidden) * hidden * value)
+            more *= _opened(layer.gates[1](found))
+        else:
+            more = layer.hidden_out(_opened(hidden) * hidden)
+        np.add(found, more, out=out[rows])
+    return out
 
 
-def _gate(x: Float32) -> Float32:
-    """1 / (1 + exp(-x))."""
-    found = np.negative(x)
-    np.exp(found, out=found)
+def _opened(x: Float32) -> Float32:
+    """How far gates are open, twice over: 1 + tanh(x), which is 2 sigmoid(2 x)."""
+    found = np.tanh(x)
     found += np.float32(1.0)
-    return np.reciprocal(found, out=found)
+    return found
 
 
 def _normed(x: Float32) -> Float32:
@@ -312,12 +319,32 @@ def _normed(x: Float32) -> Float32:
     return centred
 
 
-def _softmax(logits: Float32) -> Float32:
-    """Softmax along the last axis, in place."""
-    logits -= logits.max(axis=-1, keepdims=True)
-    np.exp(logits, out=logits)
-    logits /= logits.sum(axis=-1, keepdims=True)
-    return logits
+def _attend(queries: Float32, keys: Float32, values: Float32, bias: Float32) -> Float32:
+    """The mean of values, weighted by the softmax of what queries and keys have in common.
+
+    Args:
+        queries: shape (..., queries, width).
+        keys: shape (..., keys, width).
+        values: shape (..., keys, width of values).
+        bias: added to logits, broadcasting to (..., queries, keys).
+
+    Returns:
+        float32, shape (..., queries, width of values).
+    """
+    keys, ones = keys.swapaxes(-1, -2), np.ones((keys.shape[-2], 1), np.float32)
+    logits = queries @ keys
+    logits += bias
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.exp(logits, out=logits)
+        sums = logits @ ones
+    if not (sums.min(initial=1.0) > _FAINT and sums.max(initial=1.0) < _LOUD):
+        logits = queries @ keys
+        logits += bias
+        logits -= logits.max(axis=-1, keepdims=True)
+        np.exp(logits, out=logits)
+        sums = logits @ ones
+    mixed: Float32 = logits @ values
+    return np.divide(mixed, sums, out=mixed)
 
 
 def _octaves(seconds: Float64) -> Int64:
@@ -337,3 +364,8 @@ def _of_like_length(order: Int64, lengths: Int64) -> Iterator[Int64]:
             first, shortest = place, length
     if len(order):
         yield order[first:]
+
+
+def _stretches(n: int, size: int) -> Iterator[slice]:
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
