@@ -343,8 +343,9 @@ def _attend(queries: Float32, keys: Float32, values: Float32, bias: Float32) -> 
         logits -= logits.max(axis=-1, keepdims=True)
         np.exp(logits, out=logits)
         sums = logits @ ones
-    mixed: Float32 = logits @ values
-    return np.divide(mixed, sums, out=mixed)
+    mixed = np.asarray(logits @ values, dtype=np.float32)
+    mixed /= sums
+    return mixed
 
 
 def _octaves(seconds: Float64) -> Int64:
