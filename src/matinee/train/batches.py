@@ -17,6 +17,10 @@ Int64 = NDArray[np.int64]
 # Windows whose lengths differ by less than this share may change places from one pass to the next.
 _LIKE = 0.05
 
+# A batch is closed early where less than this share of it would be events, once it is this share of its size.
+_FILLED = 0.95
+_CRUMB = 0.125
+
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
@@ -82,12 +86,18 @@ def draw_windows(
 
 
 def _cuts(lengths: Int64, batch_events: int) -> list[int]:
-    """Where to cut an ordered row of windows so that (windows x longest of them) stays within a batch."""
-    cuts, first, longest = [], 0, 0
+    """Where to cut an ordered row of windows so that (windows x longest of them) stays within a batch.
+
+    A batch that is no crumb is closed early where one more window would make too much of it filling: in a
+    small log, where a batch spans many lengths, that keeps arithmetic for events.
+    """
+    cuts, first, longest, events = [], 0, 0, 0
     # A running maximum decides, so this is a loop; it takes a millisecond for ten thousand windows.
     for place, length in enumerate(lengths.tolist()):
-        longest = max(longest, length)
-        if place > first and longest * (place - first + 1) > batch_events:
+        before, slots = longest * (place - first), max(longest, length) * (place - first + 1)
+        filling = events + length < _FILLED * slots and before >= _CRUMB * batch_events
+        if place > first and (slots > batch_events or filling):
             cuts.append(place)
-            first, longest = place, length
+            first, longest, events = place, 0, 0
+        longest, events = max(longest, length), events + length
     return cuts

@@ -1,4 +1,4 @@
-"""Ctrl-C between steps, never in the middle of one."""
+"""Ctrl-C between steps, and not in the middle of one unless somebody insists."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from typing import Any
 
 
 class Interrupts:
-    """While open, Ctrl-C that comes inside `held` is handled at its end.
+    """While open, Ctrl-C that comes inside `held` is handled at its end; a second one at once.
 
-    Weights, moments and averages are changed one after the other; a checkpoint of some changed and some not
-    would not be one. Elsewhere Ctrl-C does what it did before, at once.
+    Weights, moments, averages and running counts are changed one after the other; a checkpoint of some
+    changed and some not would not be one. Elsewhere Ctrl-C does what it did before.
+
+    Attributes:
+        broken: whether something left `held` by an error, so that what it changed is not whole.
     """
 
     def __init__(self) -> None:
+        self.broken = False
         self._before: Any = None
         self._holding = False
         self._pending = False
@@ -39,6 +43,9 @@ class Interrupts:
         self._holding = True
         try:
             yield
+        except BaseException:
+            self.broken = True
+            raise
         finally:
             self._holding = False
         if self._pending:
@@ -46,7 +53,7 @@ class Interrupts:
             self._before(signal.SIGINT, None)
 
     def _came(self, number: int, frame: FrameType | None) -> None:
-        if self._holding:
+        if self._holding and not self._pending:
             self._pending = True
         else:
             self._before(number, frame)

@@ -102,11 +102,11 @@ def train(  # noqa: PLR0913 (what is learnt, by which plan, how this run goes, a
                 for batch in islice(iter(batches), state.step, None):
                     if run.should_stop():
                         raise _Asked
-                    with place.autocast():
-                        loss, predictions = loss_of(network, batch) or (None, 0)
-                    if loss is not None:
-                        torch.autograd.backward(loss)
                     with interrupts.held():
+                        with place.autocast():
+                            loss, predictions = loss_of(network, batch) or (None, 0)
+                        if loss is not None:
+                            torch.autograd.backward(loss)
                         _update(state, plan, len(batches), loss, predictions)
                         state.random = place.random_state()
                     told.now_and_then(state.step / len(batches))
@@ -117,7 +117,8 @@ def train(  # noqa: PLR0913 (what is learnt, by which plan, how this run goes, a
                 told.now()
             kept.save(_sound_snapshot(state))
         except (KeyboardInterrupt, _Asked) as stop:
-            kept.save(snapshot(state))
+            if not interrupts.broken:
+                kept.save(snapshot(state))
             kind = KeyboardInterrupt if isinstance(stop, KeyboardInterrupt) else Stopped
             raise kind(farewell(state, plan, folder is not None)) from None
     return _trained(state, notes)
