@@ -24,7 +24,7 @@ from matinee.data.read import read_log
 from matinee.data.split import split_log
 from matinee.evaluate.scoreboard import Scoreboard
 from matinee.recipes.compare import compare
-from matinee.recipes.isolate_run import cpu_s
+from matinee.recipes.spent import cpu_s
 from matinee.recommenders import RECOMMENDERS
 from place import data_folder
 from stamp import RESULTS, one_thread, stamp, write_result

@@ -24,7 +24,7 @@ from matinee.data.queries import Queries
 from matinee.data.read import read_log
 from matinee.data.split import split_log
 from matinee.evaluate.judge import judge
-from matinee.recipes.isolate_run import cpu_s
+from matinee.recipes.spent import cpu_s
 from matinee.recommenders import make_recommender
 from place import data_folder
 from stamp import RESULTS, stamp, write_result

@@ -15,7 +15,7 @@ import numpy as np
 
 from matinee.answers.model import Model
 from matinee.data.read import read_log
-from matinee.recipes.isolate_run import cpu_s
+from matinee.recipes.spent import cpu_s
 from matinee.recipes.update import update
 from matinee.recommenders import make_recommender
 from place import data_folder

@@ -10,12 +10,13 @@ from matinee.core.errors import InputError, MatineeError, SettingsError
 from matinee.data.split import split_log
 from matinee.data.vocabulary import Vocabulary
 from matinee.evaluate.judge import judge
-from matinee.recipes.compare import DEFAULT_ROWS, compare
+from matinee.recipes.compare import compare
 from matinee.recipes.evaluate import evaluate
 from matinee.recipes.fit import fit
 from matinee.recipes.handover import open_handover, write_handover
 from matinee.recipes.isolate import Job, run_isolated
 from matinee.recipes.isolate_run import sampled
+from matinee.recipes.rows import DEFAULT_ROWS
 from matinee.recipes.search import draw_tries
 from matinee.recommenders import RECOMMENDERS, make_recommender
 from matinee.testing.made_logs import log_of, ragged, random_log

@@ -18,6 +18,7 @@ from matinee.data.split import split_log
 from matinee.recipes import choose as choosing
 from matinee.recipes import fit as fitting
 from matinee.recipes.fit import FitOptions, check_folder, fit_bundle, fit_model
+from matinee.recipes.rows import PEOPLE, default_rows
 from matinee.testing.made_logs import log_of, ragged
 
 DATA = Path(os.environ.get("MATINEE_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
@@ -86,9 +87,8 @@ def test_a_log_too_short_to_ask_gets_popularity():
 
 
 def test_without_histories_nobody_elses_are_tried(log):
-    names = choosing.candidates(log, histories=False)
-    assert not {"friends", "user_knn"} & set(names)
-    assert "user_knn" in choosing.candidates(log, histories=True)
+    assert not {"friends", "user_knn"} & set(default_rows(log, histories=False).names)
+    assert "user_knn" in default_rows(log).names
 
 
 def test_a_fit_that_holds_out_does_not_see_the_test(log, tmp_path):
@@ -222,7 +222,7 @@ def test_ratings_to_be_predicted_are_refused_as_by_a_comparison(log, tmp_path):
         matinee.compare(rated)
 
 
-@pytest.mark.parametrize("name", choosing.PEOPLE)
+@pytest.mark.parametrize("name", PEOPLE)
 def test_what_needs_people_is_refused_without_them_before_the_work(name):
     with pytest.raises(SettingsError, match=f"{name} answers from other people's histories"):
         FitOptions(recommender=name, histories=False).check()
@@ -237,4 +237,4 @@ def test_what_needs_people_is_all_that_a_bundle_refuses_without_them(log, tmp_pa
             model.save(tmp_path / name, histories=False)
         except InputError:
             refused.add(name)
-    assert refused == set(choosing.PEOPLE)
+    assert refused == set(PEOPLE)

@@ -17,7 +17,7 @@ from matinee.core.types import Histories
 from matinee.data.log import InteractionLog
 from matinee.data.vocabulary import Vocabulary
 from matinee.recommenders import make_recommender
-from matinee.recipes.isolate_run import peak_rss_mb
+from matinee.recipes.spent import peak_rss_mb
 import scipy.sparse, scipy.linalg
 
 name, features, viewers, items, length = sys.argv[1], *map(int, sys.argv[2:])

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from matinee.core.errors import InputError, MatineeError
+from matinee.core.run import Run
 from matinee.core.statistics import bootstrap_means, interval_of
 from matinee.data.log import InteractionLog
 from matinee.data.split import Split, default_protocol, split_log
 from matinee.evaluate.evidence import Evidence
-from matinee.recipes.compare import DEFAULT_ROWS
 from matinee.recipes.handover import write_handover
 from matinee.recipes.isolate import Job, run_isolated
-from matinee.recommenders import RECOMMENDERS
-
-Progress = Callable[[str, float], None]
+from matinee.recipes.progress import Progress, slots
+from matinee.recipes.rows import predicted, wanted_parts
+from matinee.recipes.spent import read_facts
 
 METRIC = "ndcg@10"
 FEWEST_VIEWERS = 200
 
-# Recommenders that answer from other people's histories.
-PEOPLE = ("friends", "user_knn")
+_JOB = Job(name="", tries=[{}], judge=("validation",), sample=True, at=(10,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,23 +34,16 @@ class Choice:
         protocol: the protocol whose validation said so.
         metrics: metric -> its mean with 95 % interval, of that recommender on validation.
         means: the mean of `METRIC` of every recommender that was tried; None where its fit failed.
+        before_cpu_s: CPU-seconds that an interrupted choice had taken, which this one went on from.
+        before_wall_s: wall seconds of its fits.
     """
 
     name: str
     protocol: str
     metrics: dict[str, dict[str, float]]
     means: dict[str, float | None]
-
-
-def candidates(log: Any, *, histories: bool) -> list[str]:
-    """The recommenders worth trying on a log.
-
-    Args:
-        log: the log.
-        histories: whether the model may answer from other people's histories.
-    """
-    names = [name for name in DEFAULT_ROWS if name in RECOMMENDERS and (histories or name not in PEOPLE)]
-    return [name for name in names if name != "friends" or log.friends is not None]
+    before_cpu_s: float = 0.0
+    before_wall_s: float = 0.0
 
 
 def split_to_choose_on(log: InteractionLog, *, seed: int) -> Split | None:
@@ -83,34 +74,67 @@ def why_not_default(log: InteractionLog, protocol: str) -> str:
     return f"because the {default} asks too few viewers"
 
 
-def choose(split: Split, names: Sequence[str], *, seed: int, progress: Progress) -> Choice:
+def choose(
+    split: Split, names: Sequence[str], *, seed: int, progress: Progress, run: Run | None = None
+) -> Choice:
     """Fit each recommender with its default settings on train, rank validation, take the best.
 
     Each fit runs in a process of its own, judged by at most 2,000 validation viewers; the test is not looked
     at. Of equals the first is taken.
 
+    Args:
+        split: the split.
+        names: the recommenders.
+        seed: seed of fits and of who is asked.
+        progress: called with what is being done and the share that is done.
+        run: how the fits go. Where it has checkpoints, a choice that was interrupted goes on from there:
+            candidates that were finished are not fitted again.
+
     Raises:
         MatineeError: no recommender could be fitted; the message says why the last one could not.
+        Stopped: the run was asked to stop.
     """
+    run = run or Run()
     means: dict[str, float | None] = {}
     found: dict[str, Evidence] = {}
-    error = ""
-    with tempfile.TemporaryDirectory(prefix="matinee-choose-") as place:
-        handover = Path(place) / "log"
+    error, before_cpu_s, before_wall_s = "", 0.0, 0.0
+    costs = [1.0 + predicted(name, {}, split.train).cpu_s for name in names]
+    with tempfile.TemporaryDirectory(prefix="matinee-choose-") as temporary:
+        handover = Path(temporary) / "log"
         handover.mkdir()
         write_handover(handover, split, both=False)
-        for done, name in enumerate(names):
-            progress(f"trying {name}", done / (len(names) + 1))
-            job = Job(name=name, tries=[{}], judge=("validation",), sample=True, at=(10,), seed=seed)
-            (tried,) = run_isolated(handover, Path(place) / name, job)
+        place = run.checkpoints or Path(temporary)
+        for slot in slots(names, costs, progress, 1.0):
+            cpu_s, wall_s = _taken_before(place / slot.name)
+            before_cpu_s, before_wall_s = before_cpu_s + cpu_s, before_wall_s + wall_s
+            keep = slot.name in wanted_parts(names)
+            job = replace(_JOB, name=slot.name, seed=seed, kept=str(place / "kept"), keep=keep)
+            (tried,) = run_isolated(handover, place / slot.name, job, replace(run, tell=slot.tell))
             error = tried.error or error
             if not tried.error:
-                found[name] = tried.found["validation"]
-            means[name] = None if tried.error else tried.found["validation"].mean(METRIC)
+                found[slot.name] = tried.found["validation"]
+            means[slot.name] = None if tried.error else tried.found["validation"].mean(METRIC)
     if not found:
         raise MatineeError(f"No recommender could be fitted: {error}")
     best = max(found, key=lambda name: means[name] or 0.0)
-    return Choice(name=best, protocol=split.protocol, metrics=_metrics(found[best], seed), means=means)
+    return Choice(
+        name=best,
+        protocol=split.protocol,
+        metrics=_metrics(found[best], seed),
+        means=means,
+        before_cpu_s=before_cpu_s,
+        before_wall_s=before_wall_s,
+    )
+
+
+def _taken_before(folder: Path) -> tuple[float, float]:
+    """CPU-seconds and wall seconds that an interrupted choice had spent on a candidate."""
+    done = read_facts(folder / "0.json")
+    if done and not done.get("error"):
+        cpu_s = done["cpu_s"] - done["found_cpu_s"] + done["judge_cpu_s"]
+        return cpu_s, done["wall_s"] - done["found_wall_s"]
+    begun = read_facts(folder / "0.step.json")
+    return begun.get("cpu_s", 0.0), begun.get("wall_s", 0.0)
 
 
 def _metrics(found: Evidence, seed: int) -> dict[str, dict[str, float]]:

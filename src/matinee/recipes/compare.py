@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,29 +14,17 @@ import numpy as np
 
 from matinee.core.electricity import electricity_dollars
 from matinee.core.errors import InputError, MatineeError, SettingsError, unknown_name
+from matinee.core.run import Run
 from matinee.data.log import InteractionLog
 from matinee.data.read import read_log
 from matinee.data.split import Split, split_log, tied_times
 from matinee.evaluate.scoreboard import Row, Scoreboard, make_scoreboard
 from matinee.recipes.handover import write_handover
 from matinee.recipes.isolate import Job, Tried, run_isolated
+from matinee.recipes.progress import Progress, Slot, slots
+from matinee.recipes.rows import Rows, default_rows, missing, predicted, wanted_parts
 from matinee.recipes.search import draw_tries
 from matinee.recommenders import RECOMMENDERS, make_recommender
-
-Progress = Callable[[str, float], None]
-
-# The rows of a table that nobody chose, in its order; those of them that exist.
-DEFAULT_ROWS = (
-    "popularity",
-    "recent",
-    "friends",
-    "user_knn",
-    "item_knn",
-    "ease",
-    "transitions",
-    "sequential",
-    "blend",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +36,10 @@ class _Plan:
     tries: int
     refit: bool
     seed: int
+    run: Run
     handover: Path
     folder: Path
+    wanted: frozenset[str]
 
     @property
     def metric(self) -> str:
@@ -69,6 +59,7 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
     tries: int = 1,
     refit: bool = False,
     seed: int = 0,
+    run: Run | None = None,
     on_progress: Progress | None = None,
 ) -> Scoreboard:
     """Judge recommenders on a log: metrics with intervals, costs, paired differences and a verdict.
@@ -76,7 +67,7 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
     Args:
         log: the log.
         recommenders: names; None: popularity, recent, friends if given, user_knn, item_knn, ease,
-            transitions, sequential, blend, as far as they exist.
+            transitions, sequential, blend, as far as what they need is installed.
         protocol: how to divide the log (`split_log`); None: the one that the log supports best.
         test: a test log of its own, or its file.
         targets: in a time-split, "next" or "successive".
@@ -85,16 +76,18 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
         tries: how many settings of each are tried on validation, the defaults first.
         refit: fit again on training and validation, settings fixed, before the test is scored.
         seed: seed of split, fits, searches and statistics.
+        run: device and precision of the fits that train in steps, and who may stop them.
         on_progress: called with what is being done and the share that is done.
 
     Raises:
         SettingsError: an unknown name, setting or protocol.
+        MissingExtra: what a recommender that was named needs is not installed.
         InputError: the test has no viewer, or no item, of the log.
         MatineeError: no recommender could be fitted.
     """
     settings = dict(settings or {})
-    names = _names(log, recommenders)
-    _check(names, settings, at, tries)
+    rows = default_rows(log) if recommenders is None else _named(recommenders)
+    _check(rows.names, settings, at, tries)
     tell = on_progress or (lambda _doing, _share: None)
     tell("dividing the log", 0.0)
     given = read_log(test) if isinstance(test, str) else test
@@ -110,19 +103,19 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
             tries=tries,
             refit=refit or split.refit,
             seed=seed,
+            run=run or Run(),
             handover=handover,
             folder=Path(place),
+            wanted=wanted_parts(rows.names),
         )
         write_handover(handover, split, both=plan.refit)
-        rows = []
-        for done, name in enumerate(names):
-            tell(name, (done + 0.1) / (len(names) + 0.5))
-            rows.append(_judge_one(name, plan))
-    if all(row.error for row in rows):
-        raise MatineeError(f"No recommender could be fitted; {rows[0].name}: {rows[0].error}")
+        costs = [_expected(name, plan, split.train) for name in rows.names]
+        judged = [_judge_one(slot, plan) for slot in slots(rows.names, costs, tell, 0.97)]
+    if all(row.error for row in judged):
+        raise MatineeError(f"No recommender could be fitted; {judged[0].name}: {judged[0].error}")
     tell("intervals and paired tests", 0.98)
-    about = {**describe(split, at, seed), "refit": plan.refit, "tries": tries}
-    return make_scoreboard(about, rows, at=at, seed=seed)
+    about = {**describe(split, at, seed), "refit": plan.refit, "tries": tries, "notes": rows.left_out}
+    return make_scoreboard(about, judged, at=at, seed=seed)
 
 
 def describe(split: Split, at: Sequence[int], seed: int) -> dict[str, Any]:
@@ -152,19 +145,28 @@ def describe(split: Split, at: Sequence[int], seed: int) -> dict[str, Any]:
     }
 
 
-def _names(log: InteractionLog, asked: Sequence[str] | None) -> list[str]:
-    if asked is None:
-        return [
-            name
-            for name in DEFAULT_ROWS
-            if name in RECOMMENDERS
-            and (name != "friends" or log.friends is not None)
-            and (name != "recent" or log.histories.times is not None)
-        ]
+def _named(asked: Sequence[str]) -> Rows:
+    """The rows that somebody named, each once.
+
+    Raises:
+        SettingsError: nobody knows a name.
+        MissingExtra: what one needs is not installed.
+    """
     for name in asked:
         if name not in RECOMMENDERS:
             raise unknown_name("recommender", name, RECOMMENDERS)
-    return list(dict.fromkeys(asked))
+        error = missing(name)
+        if error is not None:
+            raise error
+    return Rows(names=list(dict.fromkeys(asked)), left_out=[])
+
+
+def _expected(name: str, plan: _Plan, train: InteractionLog) -> float:
+    """About how many seconds a row takes, for the bar: its fits, and starting a process."""
+    given = plan.settings.get(name, {})
+    tries = len(draw_tries(name, given, plan.tries, plan.seed))
+    fits = 1 + plan.refit + (tries if tries > 1 else 0)
+    return 1.0 + fits * predicted(name, given, train).cpu_s
 
 
 def _refuse_strangers(log: InteractionLog, test: InteractionLog) -> None:
@@ -197,13 +199,15 @@ def _check(
             )
 
 
-def _judge_one(name: str, plan: _Plan) -> Row:
+def _judge_one(slot: Slot, plan: _Plan) -> Row:
     """One recommender's row: search, validation, the last fit, the test."""
+    name = slot.name
     given = dict(plan.settings.get(name, {}))
     chosen, searched = given, list[Tried]()
     drawn = draw_tries(name, given, plan.tries, plan.seed)
+    parts = slot.split((len(drawn) > 1) + plan.refit + 1)
     if len(drawn) > 1:
-        searched = _run(plan, name, "search", tries=drawn, judge=("validation",), sample=True)
+        searched = _run(plan, next(parts), "search", tries=drawn, judge=("validation",), sample=True)
         best = _best(searched, plan.metric)
         if best is None:
             return Row(
@@ -212,13 +216,12 @@ def _judge_one(name: str, plan: _Plan) -> Row:
         chosen = drawn[best]
     told: Tried | None = None
     if plan.refit:
-        (told,) = _run(plan, name, "validation", tries=[chosen], judge=("validation",))
+        (told,) = _run(plan, next(parts), "validation", tries=[chosen], judge=("validation",))
         if told.error:
             return Row(name=name, settings=chosen, error=told.error)
     last, judged = ("train_and_validation", ()) if plan.refit else ("train", ("validation",))
-    (final,) = _run(
-        plan, name, "final", tries=[chosen], fit_on=last, judge=(*judged, "test", "newcomers"), timed=True
-    )
+    job = {"tries": [chosen], "fit_on": last, "judge": (*judged, "test", "newcomers"), "timed": True}
+    (final,) = _run(plan, next(parts), "final", **job)
     if final.error:
         return Row(name=name, settings=chosen, error=final.error, tries=_listed(searched, plan.metric))
     newcomers = final.found["newcomers"]
@@ -234,9 +237,11 @@ def _judge_one(name: str, plan: _Plan) -> Row:
     )
 
 
-def _run(plan: _Plan, name: str, step: str, **job: Any) -> list[Tried]:
-    what = Job(name=name, at=plan.at, seed=plan.seed, **job)
-    return run_isolated(plan.handover, plan.folder / f"{name}-{step}", what)
+def _run(plan: _Plan, slot: Slot, step: str, **job: Any) -> list[Tried]:
+    kept = str(plan.folder / "kept")
+    what = Job(name=slot.name, at=plan.at, seed=plan.seed, kept=kept, keep=slot.name in plan.wanted, **job)
+    run = replace(plan.run, tell=slot.tell, checkpoints=None, kept=None)
+    return run_isolated(plan.handover, plan.folder / f"{slot.name}-{step}", what, run)
 
 
 def _best(searched: Sequence[Tried], metric: str) -> int | None:
@@ -266,11 +271,11 @@ def _listed(searched: Sequence[Tried], metric: str) -> list[dict[str, Any]]:
 
 
 def _costs(final: Tried, searched: Sequence[Tried], told: Tried | None) -> dict[str, float]:
-    """What the last fit cost, and what choosing its settings did."""
+    """What the last fit cost, as a whole, and what choosing its settings took, without what was found."""
     search = [*searched, *([told] if told is not None else [])]
     return {
         "fit_cpu_s": final.cpu_s,
-        "search_cpu_s": sum(tried.cpu_s + tried.judge_cpu_s for tried in search),
+        "search_cpu_s": sum(tried.cpu_s - tried.found_cpu_s + tried.judge_cpu_s for tried in search),
         "fit_wall_s": final.wall_s,
         "fit_dollars": electricity_dollars(final.wall_s),
         "answer_ms": final.answer_ms,

@@ -6,7 +6,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,29 +18,37 @@ import numpy as np
 from matinee.answers.bundle import refuse_foreign
 from matinee.answers.manifest import is_bundle, read_tombstones
 from matinee.answers.model import Model
-from matinee.core.errors import InputError, SettingsError, TooLarge, unknown_name
+from matinee.core.electricity import electricity_dollars
+from matinee.core.errors import InputError, SettingsError, Stopped, TooLarge, unknown_name
 from matinee.core.memory import require, size_words
+from matinee.core.run import Run, Step
+from matinee.core.settings import config_values
+from matinee.data.fingerprint import fingerprint_ids
 from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
 from matinee.data.protocols import PROTOCOLS
 from matinee.data.split import Split, refuse_values, split_log
 from matinee.recipes.choose import (
     METRIC,
-    PEOPLE,
     Choice,
-    candidates,
     choose,
     split_to_choose_on,
     why_not_default,
 )
-from matinee.recipes.isolate_run import cpu_s, peak_rss_mb
+from matinee.recipes.kept import KeptParts
+from matinee.recipes.progress import Progress, Slot
+from matinee.recipes.rows import PEOPLE, Rows, default_rows, missing, trains
+from matinee.recipes.spent import Meter, cpu_s, peak_rss_mb
+from matinee.recipes.stopping import stop_on_signals
+from matinee.recipes.unfinished import begin_at, unfinished_of
 from matinee.recommenders import make_recommender
-
-Progress = Callable[[str, float], None]
 
 # A bundle's weights are at most this; what the sums of a fit add is as predicted for its memory.
 _WEIGHTS_BYTES = 2**30
 _EVENT_BYTES = 16
+
+# The share of the bar that choosing takes.
+_CHOOSING = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +61,9 @@ class FitOptions:
         hold_out: a protocol whose test events the fit must not see; None: fit on everything.
         seed: seed of everything random.
         histories: whether the model may answer from, and the bundle keep, people's histories.
+        run: how a recommender that trains in steps is fitted. Where it has checkpoints, everything that is
+            finished is kept there, and a fit that was broken off goes on from it.
+        resume: go on from the unfinished fit beside the bundle, instead of starting afresh.
     """
 
     recommender: str | None = None
@@ -59,6 +71,8 @@ class FitOptions:
     hold_out: str | None = None
     seed: int = 0
     histories: bool = True
+    run: Run = field(default_factory=Run)
+    resume: bool = False
 
     def check(self) -> None:
         """Refuse what no log could make right.
@@ -66,9 +80,13 @@ class FitOptions:
         Raises:
             SettingsError: an unknown recommender, setting or protocol, settings of no recommender, or a
                 recommender that cannot do without histories.
+            MissingExtra: what the recommender needs is not installed.
         """
         if self.recommender is not None:
             make_recommender(self.recommender, self.settings)
+            error = missing(self.recommender)
+            if error is not None:
+                raise error
             if not self.histories and self.recommender in PEOPLE:
                 raise SettingsError(
                     f"{self.recommender} answers from other people's histories: keep them in the bundle "
@@ -102,6 +120,7 @@ def fit(
     settings: Mapping[str, Any] | None = None,
     hold_out: str | None = None,
     seed: int = 0,
+    run: Run | None = None,
 ) -> Model:
     """Fit a recommender on a log.
 
@@ -111,6 +130,8 @@ def fit(
         settings: settings that differ from its defaults.
         hold_out: a protocol such as "time-split": the fit does not see its test events.
         seed: seed of everything random.
+        run: device and precision of a recommender that trains in steps, who is told how far it is, who may
+            stop it, and a folder for checkpoints that the same fit goes on from.
 
     Returns:
         The model; `facts` says what it was fitted on and what validation said of it.
@@ -118,8 +139,11 @@ def fit(
     Raises:
         SettingsError: an unknown recommender, setting or protocol; or the log's ratings are to be predicted.
         TooLarge: the fit would need more memory than there is.
+        Stopped: the run was asked to stop.
     """
-    options = FitOptions(recommender=recommender, settings=settings or {}, hold_out=hold_out, seed=seed)
+    options = FitOptions(
+        recommender=recommender, settings=settings or {}, hold_out=hold_out, seed=seed, run=run or Run()
+    )
     return fit_model(log, options)
 
 
@@ -134,11 +158,14 @@ def fit_model(
     learnt = held.train_and_validation if held else log
     if options.recommender is not None:
         _look_ahead(options.recommender, options.settings, learnt)
-    choice = None if options.recommender else _choose(log, held, options, progress)
+    rows = _rows(log, options)
+    choice = None if options.recommender else _choose(log, held, rows, options, progress)
     name = options.recommender or (choice.name if choice else "popularity")
-    progress(f"fitting {name}", 0.9)
-    started = cpu_s()
-    model: Model = make_recommender(name, options.settings).fit(learnt, seed=options.seed)
+    slot = Slot(name, progress, 0.0 if options.recommender else _CHOOSING, 0.95)
+    model, meter = _fit_last(name, learnt, options, slot)
+    before_cpu = meter.before_cpu_s + (choice.before_cpu_s if choice else 0.0)
+    before_wall = meter.before_wall_s + (choice.before_wall_s if choice else 0.0)
+    all_wall = before_wall + time.perf_counter() - wall
     facts = {
         **model.facts,
         "matinee": version("matinee"),
@@ -148,13 +175,48 @@ def fit_model(
         "metrics": choice.metrics if choice else {},
         "metrics_from": _metrics_from(choice, held),
         "tried": choice.means if choice else {},
+        "left_out": rows.left_out,
         "chosen_by": choice.protocol if choice else None,
         "chosen_by_because": "" if choice is None or held else why_not_default(log, choice.protocol),
-        "fit_cpu_s": round(cpu_s() - started, 3),
-        "all_cpu_s": round(cpu_s() - cpu, 3),
-        "all_wall_s": round(time.perf_counter() - wall, 3),
+        "fit_cpu_s": round(meter.cpu_s, 3),
+        "all_cpu_s": round(before_cpu + cpu_s() - cpu, 3),
+        "all_wall_s": round(all_wall, 3),
+        "all_dollars": electricity_dollars(all_wall),
     }
     return replace(model, facts=facts)
+
+
+def _rows(log: InteractionLog, options: FitOptions) -> Rows:
+    """The candidates, or the one that was named."""
+    if options.recommender is not None:
+        return Rows(names=[options.recommender], left_out=[])
+    return default_rows(log, histories=options.histories)
+
+
+def _fit_last(name: str, log: InteractionLog, options: FitOptions, slot: Slot) -> tuple[Model, Meter]:
+    """The fit that stays, and what it took; nothing in it comes from a smaller log."""
+    recommender: Any = make_recommender(name, options.settings)
+    place = options.run.checkpoints
+    if not trains(name):
+        meter = Meter(None)
+        return recommender.fit(log, seed=options.seed), meter
+
+    def listen(step: Step) -> None:
+        slot.tell(step)
+        options.run.tell(step)
+
+    meter = Meter(place / "final.step.json" if place else None, listen)
+    # Without a place for checkpoints, Ctrl-C has nothing to wait for.
+    with stop_on_signals() if place else nullcontext(options.run.should_stop) as asked:
+        run = replace(
+            options.run,
+            checkpoints=place / "final" if place else None,
+            should_stop=lambda: asked() or options.run.should_stop(),
+            tell=meter.tell,
+            kept=KeptParts(place / "final.kept", "all", sums=True) if place else None,
+        )
+        model: Model = recommender.fit(log, seed=options.seed, run=run)
+    return model, meter
 
 
 def fit_bundle(
@@ -165,17 +227,33 @@ def fit_bundle(
 ) -> Fitted:
     """Fit and write a bundle; viewers who were deleted from the bundle that is there stay deleted.
 
+    A fit that chooses, or that trains in steps, keeps what is finished in a folder beside the bundle until
+    the bundle is written: `matinee.recipes.unfinished`.
+
     Raises:
-        InputError: the output cannot be written there.
+        InputError: the output cannot be written there, or another fit is to be gone on with.
         TooLarge: the disk, or the memory, would not be enough.
+        Stopped: Ctrl-C or SIGTERM, and the unfinished fit is kept.
     """
+    options.check()
     folder = Path(output)
     check_folder(folder)
     log = forget(log, read_tombstones(folder) if is_bundle(folder) else frozenset())
     _check_disk(folder, log)
-    model = fit_model(log, options, progress)
+    place = unfinished_of(folder)
+    if options.recommender is None or trains(options.recommender):
+        begin_at(place, _identity(log, options), resume=options.resume)
+        options = replace(options, run=replace(options.run, checkpoints=place))
+    try:
+        model = fit_model(log, options, progress)
+    except (KeyboardInterrupt, Stopped) as stop:
+        if options.run.checkpoints is None:
+            raise
+        raise Stopped(f"Stopped; what is finished is kept in {place}.") from stop
     progress("writing the bundle", 0.95)
     model.save(folder, histories=options.histories)
+    if options.run.checkpoints is not None:
+        shutil.rmtree(place, ignore_errors=True)
     facts = {
         "bundle": str(folder),
         "recommender": model.name,
@@ -192,6 +270,22 @@ def fit_bundle(
         "peak_rss_mb": round(peak_rss_mb(), 1),
     }
     return Fitted(model=model, bundle=folder, facts=facts)
+
+
+def _identity(log: InteractionLog, options: FitOptions) -> dict[str, Any]:
+    """What tells a fit from every other: an unfinished one is gone on with only where all of it agrees."""
+    name = options.recommender
+    return {
+        "matinee": version("matinee"),
+        "log": log.fingerprint,
+        "set of viewers": fingerprint_ids(log.viewers),
+        "set of items": fingerprint_ids(log.items),
+        "recommender": name,
+        "settings": config_values(make_recommender(name, options.settings).config) if name else {},
+        "hold-out": options.hold_out,
+        "seed": options.seed,
+        "use of histories": options.histories,
+    }
 
 
 def check_folder(folder: Path) -> None:
@@ -236,14 +330,21 @@ def _check_disk(folder: Path, log: InteractionLog) -> None:
 
 
 def _choose(
-    log: InteractionLog, held: Split | None, options: FitOptions, progress: Progress
+    log: InteractionLog, held: Split | None, rows: Rows, options: FitOptions, progress: Progress
 ) -> Choice | None:
     """What validation chooses; None where the log is too short to ask it."""
     split = held or split_to_choose_on(log, seed=options.seed)
     if split is None or not len(split.validation):
         return None
-    names = candidates(log, histories=options.histories)
-    return choose(split, names, seed=options.seed, progress=progress)
+    place = options.run.checkpoints
+    run = replace(options.run, checkpoints=place / "choice" if place else None)
+    return choose(
+        split,
+        rows.names,
+        seed=options.seed,
+        progress=lambda doing, share: progress(f"trying {doing}", _CHOOSING * share),
+        run=run,
+    )
 
 
 def _metrics_from(choice: Choice | None, held: Split | None) -> str:

@@ -1,31 +1,44 @@
-"""The inside of a fit's own process: `python -m matinee.recipes.isolate_run FOLDER`."""
+"""The inside of a fit's own process: `python -m matinee.recipes.isolate_run FOLDER PARENT`."""
 
 from __future__ import annotations
 
 import json
-import os
-import resource
+import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from matinee.answers.context import Context
 from matinee.answers.model import Model
-from matinee.core.errors import MatineeError
+from matinee.core.errors import MatineeError, Stopped
+from matinee.core.run import Run
 from matinee.core.seeds import generator
 from matinee.core.settings import config_values
 from matinee.data.log import InteractionLog
 from matinee.data.queries import Queries
 from matinee.evaluate.judge import judge, time_answers
 from matinee.recipes.handover import Handover, open_handover
-from matinee.recipes.isolate import SAMPLED_VIEWERS
+from matinee.recipes.isolate import SAMPLED_VIEWERS, STOPPED
+from matinee.recipes.kept import KeptParts
+from matinee.recipes.rows import trains
+from matinee.recipes.spent import Meter, peak_rss_mb, write_facts
+from matinee.recipes.stopping import end_with, stop_on_signals
 from matinee.recommenders import make_recommender
 
-_STATUS = Path("/proc/self/status")
+
+def main(words: Sequence[str]) -> None:
+    """Do a job: its folder, and the process that asked for it, with which this one ends."""
+    end_with(int(words[1]))
+    # Ctrl-C reaches every process of a terminal; the one that asked for this job decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        run_job(Path(words[0]))
+    except Stopped:
+        sys.exit(STOPPED)
 
 
 def run_job(folder: Path) -> None:
@@ -39,6 +52,8 @@ def run_job(folder: Path) -> None:
             continue
         try:
             report = _one_try(job, handover, log, settings, folder / str(number))
+        except Stopped:
+            raise
         except MatineeError as error:
             report = _failure(settings, str(error))
         except MemoryError:
@@ -46,37 +61,80 @@ def run_job(folder: Path) -> None:
         except Exception as error:  # whatever one recommender does, the others go on
             traceback.print_exc()
             report = _failure(settings, f"{type(error).__name__}: {error}")
-        draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(report), encoding="utf-8")
-        draft.replace(path)
+        write_facts(path, report)
 
 
 def _one_try(
     job: dict[str, Any], handover: Handover, log: InteractionLog, settings: dict[str, Any], place: Path
 ) -> dict[str, Any]:
     recommender = make_recommender(job["name"], settings)
-    begin, spent = perf_counter(), cpu_s()
-    model: Model = recommender.fit(log, seed=job["seed"])
+    kept = KeptParts(Path(job["kept"]), job["fit_on"]) if job.get("kept") else None
+    meter = Meter(Path(f"{place}.step.json"))
+    model = _fitted(recommender, log, job, kept, meter, place)
+    taken = _taken(meter, kept)
     _answer_once(model)
-    wall, fitted, peak = perf_counter() - begin, cpu_s(), peak_rss_mb()
-    found = {}
+    ready = _taken(meter, kept)
+    found, before = {}, meter.cpu_s
     for name in job["judge"]:
         queries = handover.queries(name)
         if job["sample"]:
             queries = sampled(queries, SAMPLED_VIEWERS, job["seed"])
         found[name] = _judged(model, queries, job["at"], Path(f"{place}-{name}"))
-    judged = cpu_s()
+    judged = meter.cpu_s - before
     timed = handover.queries("test") if job["timed"] else None
+    answer_ms = time_answers(model.scores, timed) if timed is not None else float("nan")
+    if kept is not None and (job["keep"] or trains(job["name"])):
+        kept.keep_model(model, job["seed"], taken)
     return {
+        **ready,
         "settings": config_values(recommender.config),
-        "cpu_s": fitted - spent,
-        "wall_s": wall,
-        "judge_cpu_s": judged - fitted,
-        "peak_rss_mb": peak,
-        "answer_ms": time_answers(model.scores, timed) if timed is not None else float("nan"),
+        "found_cpu_s": 0.0 if kept is None else kept.found_cpu_s,
+        "found_wall_s": 0.0 if kept is None else kept.found_wall_s,
+        "judge_cpu_s": judged,
+        "answer_ms": answer_ms,
         "note": str(model.facts.get("note", "")),
         "found": found,
     }
+
+
+def _fitted(
+    recommender: Any,
+    log: InteractionLog,
+    job: dict[str, Any],
+    kept: KeptParts | None,
+    meter: Meter,
+    place: Path,
+) -> Model:
+    """The model of one try: one that trains in steps is found where an earlier try was the same."""
+    if not trains(job["name"]):
+        model: Model = recommender.fit(log, seed=job["seed"])
+        return model
+    if kept is not None:
+        found = kept.find_model(job["name"], config_values(recommender.config), job["seed"], log)
+        if found is not None:
+            return found
+    with stop_on_signals(patient=True) as asked:
+        run = Run(
+            device=job["device"],
+            precision=job["precision"],
+            checkpoints=Path(f"{place}.checkpoints") if job["checkpoints"] else None,
+            checkpoint_every_s=job["checkpoint_every_s"],
+            should_stop=asked,
+            tell=meter.tell,
+            kept=kept,
+        )
+        trained: Model = recommender.fit(log, seed=job["seed"], run=run)
+    return trained
+
+
+def _taken(meter: Meter, kept: KeptParts | None) -> dict[str, float]:
+    """What a fit has taken so far, with what the parts that it found had taken."""
+    cost = {"cpu_s": meter.cpu_s, "wall_s": meter.wall_s, "peak_rss_mb": peak_rss_mb()}
+    if kept is not None:
+        cost["cpu_s"] += kept.found_cpu_s
+        cost["wall_s"] += kept.found_wall_s
+        cost["peak_rss_mb"] = max(cost["peak_rss_mb"], kept.found_peak_mb)
+    return cost
 
 
 def _answer_once(model: Model) -> None:
@@ -103,26 +161,9 @@ def sampled(queries: Queries, most: int, seed: int) -> Queries:
     return queries.take(np.isin(queries.viewers, drawn))
 
 
-def cpu_s() -> float:
-    """CPU-seconds of this process and of its finished children, user and system."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def peak_rss_mb() -> float:
-    """Peak resident memory of this process, in MB of 2**20 bytes."""
-    # getrusage would count what the parent had before this program took its place.
-    if _STATUS.exists():
-        for line in _STATUS.read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 1024)
-
-
 def _failure(settings: dict[str, Any], words: str) -> dict[str, Any]:
     return {"error": words, "settings": settings, "found": {}}
 
 
 if __name__ == "__main__":
-    run_job(Path(os.fspath(sys.argv[1])))
+    main(sys.argv[1:])

@@ -1,0 +1,118 @@
+"""Which recommenders are tried where nobody named any, and which cannot be here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from matinee.core.errors import MatineeError, MissingExtra
+from matinee.core.memory import fits, size_words
+from matinee.core.promise import Needs
+from matinee.recommenders import RECOMMENDERS, make_recommender
+from matinee.report.numbers import seconds
+
+# The rows of a table that nobody chose, in its order; those of them that exist.
+DEFAULT_ROWS = (
+    "popularity",
+    "recent",
+    "friends",
+    "user_knn",
+    "item_knn",
+    "ease",
+    "transitions",
+    "sequential",
+    "blend",
+)
+
+# Recommenders that answer from other people's histories.
+PEOPLE = ("friends", "user_knn")
+
+# The library that tells whether an extra is installed.
+_LIBRARIES = {"network": "torch"}
+# Nobody who named no recommender waits longer for one; named, it is fitted however long that takes.
+_LONGEST_CPU_S = 6 * 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """The recommenders of a table that nobody chose.
+
+    Attributes:
+        names: in the table's order.
+        left_out: a sentence for each reason why others are not among them.
+    """
+
+    names: list[str]
+    left_out: list[str]
+
+
+def default_rows(log: Any, *, histories: bool = True) -> Rows:
+    """The recommenders that a log can feed and this machine can fit.
+
+    Args:
+        log: the log.
+        histories: whether a model may answer from other people's histories.
+    """
+    fed = [
+        name
+        for name in DEFAULT_ROWS
+        if name in RECOMMENDERS
+        and (name != "friends" or log.friends is not None)
+        and (name != "recent" or log.histories.times is not None)
+        and (histories or name not in PEOPLE)
+    ]
+    installed = [name for name in fed if missing(name) is None]
+    out = (
+        [f"Left out: {_lacking([name for name in fed if name not in installed])}"] if fed != installed else []
+    )
+    names = []
+    for name in installed:
+        why = _too_much(name, log) if trains(name) else ""
+        if why:
+            out.append(f"Left out: {name}, whose fit would {why}; it is fitted where it is named.")
+        else:
+            names.append(name)
+    return Rows(names=names, left_out=out)
+
+
+def trains(name: str) -> bool:
+    """Whether a recommender trains in steps and takes a `Run`."""
+    return bool(getattr(RECOMMENDERS.get(name), "trains", False))
+
+
+def wanted_parts(names: Sequence[str]) -> frozenset[str]:
+    """The recommenders whose parts another of these looks for: its class attribute `partners` names them."""
+    return frozenset(partner for name in names for partner in getattr(RECOMMENDERS[name], "partners", ()))
+
+
+def missing(name: str) -> MissingExtra | None:
+    """The error of a recommender whose extra is not installed; None where all is there."""
+    extra = getattr(RECOMMENDERS.get(name), "extra", None)
+    if extra is None or find_spec(_LIBRARIES[extra]) is not None:
+        return None
+    return MissingExtra(name, extra)
+
+
+def predicted(name: str, settings: Any, log: Any) -> Needs:
+    """What a fit will take; next to nothing where that cannot be told."""
+    try:
+        return make_recommender(name, settings).needs(log)
+    except MatineeError:
+        return Needs(memory_bytes=0, cpu_s=0.0)
+
+
+def _lacking(names: Sequence[str]) -> str:
+    extra = RECOMMENDERS[names[0]].extra
+    return f"{' and '.join(names)}, which need: pip install 'matinee[{extra}]'"
+
+
+def _too_much(name: str, log: Any) -> str:
+    """What a fit would need that nobody asked for; empty where it is fine."""
+    needs = predicted(name, {}, log)
+    if not fits(needs.memory_bytes):
+        return f"need {size_words(needs.memory_bytes)} of memory, more than there is"
+    if needs.cpu_s > _LONGEST_CPU_S:
+        return f"take about {seconds(needs.cpu_s)} of CPU"
+    return ""
