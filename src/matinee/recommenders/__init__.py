@@ -9,6 +9,7 @@ from typing import Any
 
 from matinee.core.errors import unknown_name
 from matinee.core.promise import Recommender
+from matinee.recommenders.blend import Blend
 from matinee.recommenders.ease import Ease
 from matinee.recommenders.friends import Friends
 from matinee.recommenders.graph_filter import GraphFilter
@@ -16,10 +17,12 @@ from matinee.recommenders.ials import Ials
 from matinee.recommenders.item_knn import ItemKnn
 from matinee.recommenders.popularity import Popularity
 from matinee.recommenders.recent import Recent
+from matinee.recommenders.sequential import Sequential
 from matinee.recommenders.transitions import Transitions
 from matinee.recommenders.user_knn import UserKnn
 
 RECOMMENDERS: dict[str, type[Any]] = {
+    "blend": Blend,
     "ease": Ease,
     "friends": Friends,
     "graph_filter": GraphFilter,
@@ -27,6 +30,7 @@ RECOMMENDERS: dict[str, type[Any]] = {
     "item_knn": ItemKnn,
     "popularity": Popularity,
     "recent": Recent,
+    "sequential": Sequential,
     "transitions": Transitions,
     "user_knn": UserKnn,
 }

@@ -1,0 +1,225 @@
+"""The product of the network and closed forms: what all of them find likely.
+
+score(j) = log softmax(network)(j) + sum over partners p of w_p * log max(partner_p(j), floor_p)
+
+`sequential`, `transitions` and `ials` are fitted apart, on the same log, and know different things: what
+follows from a whole history, what follows from its last steps, and what a viewer likes at all. Their product
+ranks better than any of them (a product of experts, Hinton 2002; Vancura and Kordik 2021, VASP, joins a
+linear model and a network too). The weights are chosen on events held back from all parts (held_out.py): for
+that the partners are fitted once without them, and once more with everything. docs/blend.md has what other
+ways to join them came to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, ClassVar
+
+import numpy as np
+
+from matinee.answers.model import Model, context_of
+from matinee.answers.scorers import make_scorer
+from matinee.core.errors import SettingsError
+from matinee.core.promise import Log, Needs, Part, Scorer
+from matinee.core.run import Run, Step
+from matinee.core.settings import config_values, make_config
+from matinee.core.space import Choice, Space
+from matinee.core.types import Float32, Int64
+from matinee.recommenders.held_out import HeldOut, hold_out, without
+from matinee.recommenders.ials import Ials, IalsConfig
+from matinee.recommenders.sequential import Sequential, SequentialConfig
+from matinee.recommenders.transitions import Transitions, TransitionsConfig
+
+# Who may join, what its score cannot tell from nothing, and the weights that are tried.
+_PARTNERS: Mapping[str, tuple[type[Any], float, tuple[float, ...]]] = {
+    "transitions": (Transitions, 2e-4, (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)),
+    "ials": (Ials, 1e-2, (0.0, 0.25, 0.5, 0.75, 1.0)),
+}
+# Scores looked at to choose the weights: of fewer viewers where the catalogue is large.
+_CELLS = 5e7
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendConfig:
+    """Settings of `blend`; those of a part are written like `sequential.width`.
+
+    Attributes:
+        partners: what joins the network: transitions, ials, both or none.
+        weights: how much each partner counts beside the network, in their order; none: chosen on events
+            held back from the fit.
+        sequential: settings of the network.
+        transitions: settings of the partner of that name.
+        ials: settings of the partner of that name.
+    """
+
+    partners: tuple[str, ...] = ("transitions", "ials")
+    weights: tuple[float, ...] = ()
+    sequential: SequentialConfig = field(default_factory=SequentialConfig)
+    transitions: TransitionsConfig = field(default_factory=TransitionsConfig)
+    ials: IalsConfig = field(default_factory=IalsConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse partners that nobody knows, and weights that are not theirs."""
+        unknown = [name for name in self.partners if name not in _PARTNERS]
+        if unknown or len(set(self.partners)) < len(self.partners):
+            known = " and ".join(_PARTNERS)
+            raise SettingsError(
+                f"blend joins each of {known} once at most, found {', '.join(self.partners)}."
+            )
+        if self.weights and len(self.weights) != len(self.partners):
+            raise SettingsError(
+                f"blend needs {len(self.partners)} weights, one a partner, found {len(self.weights)}."
+            )
+        if any(weight < 0.0 for weight in self.weights):
+            raise SettingsError(f"blend needs weights of at least 0, found {self.weights}.")
+
+
+class Blend:
+    """What the network and the closed forms find likely together.
+
+    Args:
+        settings: fields of `BlendConfig` that differ from its defaults, those of a part as
+            `{"sequential.width": 32}` or `{"sequential": {"width": 32}}`.
+    """
+
+    name = "blend"
+    Config = BlendConfig
+    trains: ClassVar[bool] = True
+    extra: ClassVar[str] = "network"
+    space: ClassVar[Space] = {
+        "partners": Choice((("transitions",), ("transitions", "ials"))),
+        **{f"sequential.{key}": values for key, values in Sequential.space.items()},
+        **{f"transitions.{key}": values for key, values in Transitions.space.items()},
+    }
+
+    def __init__(self, **settings: Any) -> None:
+        self.config = _config(settings)
+
+    def needs(self, log: Log) -> Needs:
+        """Predict what a fit will take: the parts come one after the other, the partners twice."""
+        network = self._network().needs(log)
+        partners = [partner.needs(log) for partner in self._partners().values()]
+        return Needs(
+            memory_bytes=max(network.memory_bytes, *(needs.memory_bytes for needs in partners), 0),
+            cpu_s=network.cpu_s + 2.0 * sum(needs.cpu_s for needs in partners),
+        )
+
+    def fit(self, log: Log, *, seed: int = 0, run: Run | None = None) -> Model:
+        """Fit the parts, then choose the weights.
+
+        Raises:
+            TooLarge: a part would need more memory than there is.
+            MissingExtra: torch is not installed.
+            Stopped: the run was asked to stop.
+        """
+        run = run or Run()
+        held = hold_out(log, seed)
+        parts = {"sequential": self._network_part(log, held, seed, run)}
+        run.tell(Step(share=0.9, doing="closed forms"))
+        partners = self._partners()
+        weights = list(self.config.weights) or self._choose(log, held, parts["sequential"], seed)
+        parts |= {name: _partner_part(partner, log, seed, run) for name, partner in partners.items()}
+        run.tell(Step(share=1.0, doing="joined"))
+        settings = {
+            "parts": ["sequential", *partners],
+            "floors": [_PARTNERS[name][1] for name in partners],
+            "weights": [[weight] for weight in weights],
+            "lengths": [],
+        }
+        note = parts["sequential"].settings.get("note")
+        joined = Part(kind="product", settings=settings | ({"note": note} if note else {}), tensors={})
+        return Model(
+            name=self.name,
+            config=config_values(self.config),
+            parts={self.name: joined, **parts},
+            log=log,
+            context=context_of(log),
+        )
+
+    def _network(self) -> Sequential:
+        return Sequential(**config_values(self.config.sequential))
+
+    def _partners(self) -> dict[str, Any]:
+        made = {name: _PARTNERS[name][0] for name in self.config.partners}
+        return {name: cls(**config_values(getattr(self.config, name))) for name, cls in made.items()}
+
+    def _network_part(self, log: Log, held: HeldOut, seed: int, run: Run) -> Part:
+        """The network, found where it was fitted on this log before."""
+        values = config_values(self.config.sequential)
+        found = run.kept.find("sequential", values, seed) if run.kept else None
+        if found:
+            return found[0]
+        part = self._network().part(log, held, seed, run)
+        if run.kept:
+            run.kept.keep("sequential", values, seed, part, {})
+        return part
+
+    def _choose(self, log: Log, held: HeldOut, network: Part, seed: int) -> list[float]:
+        """The weights by which the events held out are ranked best; all 1 where there are none."""
+        names = self.config.partners
+        if not len(held) or not names:
+            return [1.0 for _ in names]
+        taught = without(log, held)
+        fitted = [partner.fit(taught, seed=seed).scorer for partner in self._partners().values()]
+        scorers = [make_scorer(network, context_of(taught)), *fitted]
+        tried = list(product(*(_PARTNERS[name][2] for name in names)))
+        floors = [_PARTNERS[name][1] for name in names]
+        gains = np.zeros(len(tried))
+        for rows in _some(held, log.n_items):
+            gains += _gains(held.of(rows), scorers, floors, tried)
+        return list(tried[int(np.argmax(gains))])
+
+
+def _partner_part(partner: Any, log: Log, seed: int, run: Run) -> Part:
+    """A partner fitted on everything, found where it was fitted on this log before."""
+    values = config_values(partner.config)
+    found = run.kept.find(partner.name, values, seed) if run.kept else None
+    if found:
+        return found[0]
+    part: Part = partner.fit(log, seed=seed).parts[partner.name]
+    if run.kept:
+        run.kept.keep(partner.name, values, seed, part, {})
+    return part
+
+
+def _some(held: HeldOut, n_items: int) -> list[Int64]:
+    """Those who are asked, in batches; so many in all that choosing takes seconds."""
+    most = max(100, int(_CELLS / n_items))
+    size = max(1, int(2**22 / n_items))
+    asked = np.arange(min(len(held), most))
+    return [asked[start : start + size] for start in range(0, len(asked), size)]
+
+
+def _gains(
+    held: HeldOut, scorers: Sequence[Scorer], floors: Sequence[float], tried: Sequence[tuple[float, ...]]
+) -> Float32:
+    """Summed ndcg@10 of each set of weights: float64, shape (sets,)."""
+    network, *partners = (np.array(scorer.score(held.askers)) for scorer in scorers)
+    logs = [np.log(np.maximum(scores, floor)) for scores, floor in zip(partners, floors, strict=True)]
+    found = []
+    for weights in tried:
+        joined = network.copy()
+        for weight, chances in zip(weights, logs, strict=True):
+            joined += np.float32(weight) * chances
+        found.append(held.gains(joined).sum())
+    return np.array(found)
+
+
+def _config(settings: Mapping[str, Any]) -> BlendConfig:
+    """The config from settings whose keys may name a part's own."""
+    classes: dict[str, type[Any]] = {"sequential": SequentialConfig}
+    classes |= {name: maker.Config for name, (maker, _, _) in _PARTNERS.items()}
+    own: dict[str, Any] = {}
+    inner: dict[str, dict[str, Any]] = {name: {} for name in classes}
+    for key, value in settings.items():
+        part, dot, rest = key.partition(".")
+        if part in inner and dot:
+            inner[part][rest] = value
+        elif part in inner and isinstance(value, Mapping):
+            inner[part] |= value
+        else:
+            own[key] = value
+    made = {name: make_config(cls, inner[name], f"blend.{name}") for name, cls in classes.items()}
+    return make_config(BlendConfig, own | {name: made[name] for name in made if name not in own}, "blend")

@@ -1,0 +1,112 @@
+"""The part of `sequential` that needs torch: build the network, train it, hand its arrays over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from matinee.answers.context import Context
+from matinee.answers.model import context_of
+from matinee.answers.network import NetworkScorer
+from matinee.core.promise import Log, Part
+from matinee.core.run import Run
+from matinee.networks.losses import sampled_loss, softmax_loss
+from matinee.networks.sequential import SequentialNetwork
+from matinee.recommenders.held_out import HeldOut, without
+from matinee.recommenders.sequential import SequentialConfig, drawn_negatives, settings_of, start_of
+from matinee.train.loop import train
+from matinee.train.plan import Plan
+from matinee.train.sequences import Batch, Reading, next_events, other_halves
+
+
+def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, run: Run) -> Part:
+    """Train on all but what is held out; the part that answers."""
+    taught = without(log, held)
+    settings = settings_of(config, log)
+    network = network_of(config, log.n_items, ordered=log.ordered, seed=seed)
+    with torch.no_grad():
+        network.items.copy_(torch.from_numpy(start_of(config, taught, seed)))
+    reading = Reading(
+        longest=config.longest, batch_events=config.batch_events, times=config.times, last=config.last
+    )
+    passes = (next_events if log.ordered else other_halves)(taught.histories, reading, seed)
+    context = context_of(taught)
+    trained = train(
+        network,
+        _loss_of(config, log.n_items),
+        passes,
+        _plan(config, seed),
+        run,
+        lambda judged: held.ndcg(_scorer(judged.state_dict(), settings, context).score, log.n_items),
+    )
+    facts = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
+    return Part(kind="network", settings=settings | facts, tensors=_arrays(trained.best))
+
+
+def network_of(config: SequentialConfig, n_items: int, *, ordered: bool, seed: int) -> SequentialNetwork:
+    """The network of some settings, its weights drawn by the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SequentialNetwork(
+            n_items,
+            width=config.width,
+            layers=config.layers,
+            heads=len(config.decays),
+            hidden=config.hidden * config.width,
+            gated=config.gated,
+            positions=config.positions,
+            decays=config.decays,
+            times=config.times,
+            longest=config.longest,
+            ordered=ordered,
+            dropout=config.dropout,
+            item_dropout=config.item_dropout,
+        )
+
+
+def _plan(config: SequentialConfig, seed: int) -> Plan:
+    return Plan(
+        passes=config.passes,
+        rate=config.rate,
+        average=config.average,
+        patience=config.patience,
+        seed=seed,
+    )
+
+
+def _loss_of(
+    config: SequentialConfig, n_items: int
+) -> Callable[[SequentialNetwork, Batch | None], tuple[Tensor, int] | None]:
+    """The loss of a batch, and of how many predictions it is the mean."""
+    drawn = drawn_negatives(config, n_items)
+
+    def loss_of(network: SequentialNetwork, batch: Batch | None) -> tuple[Tensor, int] | None:
+        if batch is None:
+            return None
+        more: dict[str, Any] = {
+            "weights": batch.weights,
+            "temperature": config.temperature,
+            "smoothing": config.smoothing,
+        }
+        vectors = batch.vectors(network)
+        if drawn:
+            some = torch.randint(n_items, (drawn,), device=vectors.device)
+            loss = sampled_loss(vectors, network.items, batch.targets, some, **more)
+        else:
+            loss = softmax_loss(vectors, network.items, batch.targets, **more)
+        return loss, len(batch.targets)
+
+    return loss_of
+
+
+def _scorer(state: Mapping[str, Tensor], settings: Mapping[str, Any], context: Context) -> NetworkScorer:
+    return NetworkScorer(Part(kind="network", settings=settings, tensors=_arrays(state)), context)
+
+
+def _arrays(state: Mapping[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
+    """A network's tensors as arrays: float32."""
+    return {name: np.array(tensor.detach().float().cpu().numpy()) for name, tensor in state.items()}
