@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from matinee.core.errors import MatineeError, Stopped
 from matinee.core.run import Run
+from matinee.train.adamw import clip_gradients
 from matinee.train.checkpoint import Checkpoints, fingerprint, newest_checkpoint
 from matinee.train.device import Place, find_place
 from matinee.train.interrupt import Interrupts
@@ -159,12 +160,9 @@ def _update(state: State[N], plan: Plan, steps: int, loss: Tensor | None, predic
     """
     if loss is not None:
         if plan.clip:
-            nn.utils.clip_grad_norm_(state.network.parameters(), plan.clip)
-        rate = rate_at(plan, (state.epoch + state.step / steps) / plan.passes, state.steps)
-        for group in state.optimiser.param_groups:
-            group["lr"] = rate
-        state.optimiser.step()
-        state.optimiser.zero_grad(set_to_none=True)
+            clip_gradients(list(state.network.parameters()), plan.clip)
+        done = (state.epoch + state.step / steps) / plan.passes
+        state.optimiser.step(rate_at(plan, done, state.steps))
         state.steps += 1
         state.follow(average_at(plan, state.steps))
         state.loss_sum += loss.detach() * predictions

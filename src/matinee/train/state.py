@@ -14,10 +14,10 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from matinee.train.adamw import AdamW
 from matinee.train.plan import Plan
 
 N = TypeVar("N", bound=nn.Module)
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class State(Generic[N]):
 
     network: N
     average: N | None
-    optimiser: torch.optim.Optimizer
+    optimiser: AdamW
     random: dict[str, Tensor]
     loss_sum: Tensor
     pass_predictions: int = 0
@@ -157,7 +157,13 @@ def begin(network: N, plan: Plan, random: dict[str, Tensor]) -> State[N]:
     network.zero_grad(set_to_none=True)
     average = copy.deepcopy(network).eval().requires_grad_(False) if plan.average else None
     device = next(network.parameters()).device
-    return State(network, average, _optimiser(network, plan), random, torch.zeros((), device=device))
+    optimiser = AdamW(
+        dict(network.named_parameters()),
+        betas=plan.betas,
+        weight_decay=plan.weight_decay,
+        undecayed=plan.undecayed,
+    )
+    return State(network, average, optimiser, random, torch.zeros((), device=device))
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
@@ -170,9 +176,7 @@ def snapshot(state: State[N]) -> Snapshot:
     tensors = {f"network/{name}": tensor for name, tensor in state.network.state_dict().items()}
     if state.average is not None:
         tensors |= {f"average/{name}": tensor for name, tensor in state.average.state_dict().items()}
-    for name, parameter in state.network.named_parameters():
-        for moment in _MOMENTS if parameter in state.optimiser.state else ():
-            tensors[f"{moment}/{name}"] = state.optimiser.state[parameter][moment]
+    tensors |= {f"optimiser/{name}": tensor for name, tensor in state.optimiser.tensors().items()}
     tensors |= {f"best/{name}": tensor for name, tensor in state.best_weights.items()}
     tensors |= {f"random/{name}": tensor for name, tensor in state.random.items()}
     tensors["loss_sum"] = state.loss_sum
@@ -190,32 +194,13 @@ def restore(state: State[N], taken: Snapshot) -> None:
     state.network.load_state_dict(groups["network"])
     if state.average is not None:
         state.average.load_state_dict(groups["average"])
-    for name, parameter in state.network.named_parameters():
-        if name in groups.get("step", {}):
-            state.optimiser.state[parameter] = {
-                moment: groups[moment][name].to(parameter.device, copy=True) for moment in _MOMENTS
-            }
+    state.optimiser.load(groups.get("optimiser", {}))
     state.best_weights = groups.get("best", {})
     state.random = groups["random"]
     state.loss_sum = groups["loss_sum"][""].to(state.loss_sum.device, copy=True)
     for name in _FACTS:
         setattr(state, name, taken.facts[name])
     state.curve = [Point(**point) for point in taken.facts["curve"]]
-
-
-def _optimiser(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    """AdamW in one kernel; only weight matrices that the plan does not name are decayed."""
-    pulled: list[Tensor] = []
-    free: list[Tensor] = []
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            (pulled if parameter.dim() >= 2 and name not in plan.undecayed else free).append(parameter)
-    groups = [
-        {"params": parameters, "weight_decay": decay}
-        for parameters, decay in ((pulled, plan.weight_decay), (free, 0.0))
-        if parameters
-    ]
-    return torch.optim.AdamW(groups, lr=plan.rate, betas=plan.betas, fused=True)
 
 
 def _kept(tensor: Tensor) -> Tensor:
