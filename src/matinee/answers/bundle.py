@@ -46,7 +46,7 @@ from matinee.answers.manifest import (
 from matinee.answers.scorers import make_scorer
 from matinee.answers.tensors import describe, read_tensors, write_tensors
 from matinee.core.errors import BundleError, InputError
-from matinee.core.promise import Part
+from matinee.core.promise import Part, Scorer
 from matinee.core.types import Float32, Histories
 from matinee.data.log import InteractionLog
 from matinee.data.vocabulary import Vocabulary
@@ -97,6 +97,10 @@ class Content:
             repeats=self.log.repeats,
         )
 
+    def scorer(self) -> Scorer:
+        """What answers."""
+        return make_scorer(self.parts[self.name], self.context(), self.parts)
+
 
 def write_bundle(folder: Path, content: Content) -> None:
     """Write a bundle; one that is there already is replaced only by a complete one.
@@ -106,7 +110,7 @@ def write_bundle(folder: Path, content: Content) -> None:
         OSError: the disk is full, or the folder cannot be written.
     """
     refuse_foreign(folder)
-    if not content.people and content.parts[content.name].kind in NEED_PEOPLE:
+    if not content.people and any(part.kind in NEED_PEOPLE for part in content.parts.values()):
         raise InputError(
             f"{content.name} answers from other people's histories: keep them in the bundle (leave "
             "--no-histories out), or take another recommender."
@@ -137,7 +141,7 @@ def read_bundle(folder: Path) -> Content:
         content = _content(folder, manifest)
         golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))["queries"]
         # As it was written: without the deleted, those who answer from other people answer otherwise.
-        check_golden(make_scorer(content.parts[content.name], content.context()), golden, str(folder))
+        check_golden(content.scorer(), golden, str(folder))
     except BundleError:
         raise
     except (*_MISFITS, InputError) as error:
@@ -176,8 +180,7 @@ def _fill(folder: Path, content: Content) -> None:
             tables.write_ragged(folder / "friends.parquet", log.friends, "friend")
         if log.negatives is not None:
             tables.write_ragged(folder / "negatives.parquet", log.negatives, "item")
-    scorer = make_scorer(content.parts[content.name], content.context())
-    golden = golden_answers(scorer, golden_queries(content.popularity), log.n_items)
+    golden = golden_answers(content.scorer(), golden_queries(content.popularity), log.n_items)
     (folder / "golden.json").write_text(json.dumps({"queries": golden}), encoding="utf-8")
     write_manifest(
         folder,

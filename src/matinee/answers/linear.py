@@ -77,6 +77,25 @@ class LinearScorer:
         parts[there] = (table * self._column(int(item), rows)).sum(axis=1)
         return parts
 
+    def without_each(self, asker: Askers, item: int) -> Float32:
+        """One asker's score of an item, then that without each event: float32, shape (1 + events,).
+
+        Without an event, all before it lie one event less far back: their terms are reckoned once more.
+        """
+        events = asker.histories
+        there = known(events, self._n)
+        clean = events.keep(there)
+        rows = clean.items[:, None].astype(np.int64) + np.arange(len(self._decays)) * self._n
+        cells = self._column(int(item), rows).astype(np.float64)
+        shorter = clean.keep(np.arange(len(rows)) < len(rows) - 1)
+        terms = (recency(clean, self._decays, self._windows) * cells).sum(axis=1)
+        nearer = (recency(shorter, self._decays, self._windows) * cells[:-1]).sum(axis=1)
+        bias = 0.0 if self._bias is None else float(self._bias[item])
+        scores = np.full(1 + len(there), bias + terms.sum())
+        before = np.concatenate([np.zeros(min(1, len(rows))), nearer.cumsum()])
+        scores[1:][there] = bias + before + terms[::-1].cumsum()[::-1] - terms
+        return scores.astype(np.float32)
+
     def similar(self, items: Int32) -> Float32:
         """The model's own likeness: every item's score after a history of that one item, without bias."""
         codes = np.asarray(items, dtype=np.int32)

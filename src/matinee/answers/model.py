@@ -52,7 +52,7 @@ class Model:
     @cached_property
     def scorer(self) -> Scorer:
         """What scores the catalogue for this model."""
-        return make_scorer(self.parts[self.name], self.context)
+        return make_scorer(self.parts[self.name], self.context, self.parts)
 
     def scores(self, askers: Askers) -> Float32:
         """Scores of every item for every asker; popularity where nothing personal can be said.

@@ -9,7 +9,7 @@ Events of unknown items are left out as if they had not happened; of the rest, t
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +17,35 @@ from matinee.answers.context import Context
 from matinee.answers.decay import known
 from matinee.answers.forward_pass import ForwardPass
 from matinee.core.promise import Part
-from matinee.core.types import Askers, Bool, Float32, Histories, Int32
+from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64
+
+# Cells of a block of scores that nobody keeps.
+_CELLS = 2**21
+
+
+@dataclass
+class _Explanation:
+    """What one history asks for, whole and without each of the events that count.
+
+    Attributes:
+        key: the history.
+        events: how many it has.
+        places: int64, shape (events that count,): their positions.
+        vectors: float32, shape (1 + events that count, width).
+        totals: float32, shape (1 + events that count,): log sums over all items, once they are wanted.
+    """
+
+    key: tuple[bytes | None, ...]
+    events: int
+    places: Int64
+    vectors: Float32
+    totals: Float32 | None = None
+
+    def spread(self, found: Float32) -> Float32:
+        """Numbers of the whole and of what counts, with that of the whole for all else."""
+        spread = np.full(1 + self.events, found[0], np.float32)
+        spread[1 + self.places] = found[1:]
+        return spread
 
 
 class NetworkScorer:
@@ -27,7 +55,7 @@ class NetworkScorer:
         self._n = context.n_items
         self._network = ForwardPass(part.tensors, part.settings)
         self._temperature = np.float32(part.settings["temperature"])
-        self._explained: tuple[tuple[Any, ...], Float32] | None = None
+        self._explained: _Explanation | None = None
 
     def score(self, askers: Askers) -> Float32:
         """Scores of every item for every asker: float32, shape (askers, items)."""
@@ -44,12 +72,20 @@ class NetworkScorer:
 
         The history is answered without each event once; an asker's further items take no more than a product.
         """
-        losses = np.zeros(len(asker.histories.items), np.float32)
-        places = np.flatnonzero(known(asker.histories, self._n))[-self._network.longest :]
-        if len(places):
-            scores = self._explanation(asker.histories) @ self._network.items[item]
-            losses[places] = scores[0] - scores[1:]
-        return losses
+        scores = self.without_each(asker, item)
+        return np.asarray(scores[0] - scores[1:], dtype=np.float32)
+
+    def without_each(self, asker: Askers, item: int) -> Float32:
+        """One asker's score of an item, then that without each event: float32, shape (1 + events,)."""
+        explained = self._explanation(asker.histories)
+        return explained.spread(explained.vectors @ self._network.items[item])
+
+    def chances_without_each(self, asker: Askers, item: int) -> Float32:
+        """The same of the log of an item's chance, by the softmax over all items."""
+        explained = self._explanation(asker.histories)
+        if explained.totals is None:
+            explained.totals = self._totals(explained.vectors)
+        return explained.spread(explained.vectors @ self._network.items[item] - explained.totals)
 
     def similar(self, items: Int32) -> Float32:
         """The cosine between items' vectors."""
@@ -57,19 +93,28 @@ class NetworkScorer:
         directions = table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
         return np.asarray(directions[items] @ directions.T, dtype=np.float32)
 
-    def _explanation(self, history: Histories) -> Float32:
-        """What a history asks for, whole and without each of its events that count.
-
-        Returns:
-            float32, shape (1 + events that count, width).
-        """
+    def _explanation(self, history: Histories) -> _Explanation:
         arrays = (history.items, history.times, history.weights)
         key = tuple(None if array is None else array.tobytes() for array in arrays)
-        if self._explained is None or self._explained[0] != key:
+        explained = self._explained
+        if explained is None or explained.key != key:
+            there, latest = known(history, self._n), self._network.longest
+            places = np.flatnonzero(there)[-latest:]
             # Without one of the last events, one more of the earlier ones counts.
-            clean = history.keep(known(history, self._n)).last(self._network.longest + 1)
-            self._explained = key, self._vectors(less_each(clean, self._network.longest))
-        return self._explained[1]
+            near = less_each(history.keep(there).last(latest + 1), len(places))
+            explained = _Explanation(
+                key=key, events=len(history.items), places=places, vectors=self._vectors(near)
+            )
+            self._explained = explained
+        return explained
+
+    def _totals(self, vectors: Float32) -> Float32:
+        """The log of what all items' chances are divided by: float32, shape (vectors,)."""
+        totals = np.empty(len(vectors), np.float32)
+        size = max(1, _CELLS // max(self._n, 1))
+        for start in range(0, len(vectors), size):
+            totals[start : start + size] = log_totals(vectors[start : start + size] @ self._network.items.T)
+        return totals
 
     def _vectors(self, histories: Histories) -> Float32:
         """What each history asks for, divided by the temperature: float32, shape (histories, width)."""
@@ -77,10 +122,17 @@ class NetworkScorer:
         return self._network.vectors(clean) / self._temperature
 
 
+def log_totals(scores: Float32) -> Float32:
+    """The log of each row's sum of exponentials: float32, shape (rows,)."""
+    highest = scores.max(axis=1, initial=-np.inf)
+    shifted = scores - highest[:, None]
+    np.exp(shifted, out=shifted)
+    return np.asarray(highest + np.log(shifted.sum(axis=1)), dtype=np.float32)
+
+
 def less_each(history: Histories, latest: int) -> Histories:
-    """One history as it is, then without each of its latest events in turn."""
+    """One history as it is, then without each of its `latest` last events."""
     n = len(history.items)
-    out = np.arange(n)[-latest:]
-    kept = np.ones((1 + len(out), n), dtype=np.bool_)
-    kept[np.arange(1, 1 + len(out)), out] = False
+    kept = np.ones((1 + latest, n), dtype=np.bool_)
+    kept[np.arange(1, 1 + latest), np.arange(n - latest, n)] = False
     return history.take(np.zeros(len(kept), np.int64)).keep(kept.ravel())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from matinee.answers.context import Context
 from matinee.answers.factors import FactorsScorer
@@ -11,10 +11,11 @@ from matinee.answers.linear import LinearScorer
 from matinee.answers.neighbours import NeighboursScorer
 from matinee.answers.network import NetworkScorer
 from matinee.answers.popular import PopularScorer
-from matinee.core.errors import unknown_name
+from matinee.answers.product import ProductScorer
+from matinee.core.errors import SettingsError, unknown_name
 from matinee.core.promise import Part, Scorer
 
-__all__ = ["SCORERS", "Context", "make_scorer"]
+__all__ = ["JOINED", "SCORERS", "Context", "make_scorer"]
 
 SCORERS: dict[str, Callable[[Part, Context], Scorer]] = {
     "factors": FactorsScorer,
@@ -25,13 +26,33 @@ SCORERS: dict[str, Callable[[Part, Context], Scorer]] = {
     "popular": PopularScorer,
 }
 
+# Those that are made of the scorers of other parts, in the order of the part's setting `parts`.
+JOINED: dict[str, Callable[[Part, Context, Sequence[Scorer]], Scorer]] = {
+    "product": ProductScorer,
+}
 
-def make_scorer(part: Part, context: Context) -> Scorer:
+
+def make_scorer(part: Part, context: Context, parts: Mapping[str, Part] | None = None) -> Scorer:
     """The scorer of a fitted part.
 
+    Args:
+        part: what was fitted.
+        context: what scorers need beside their part.
+        parts: the model's parts by name, for one that joins others.
+
     Raises:
-        SettingsError: no scorer has this kind's name.
+        SettingsError: no scorer has this kind's name, or a part that it joins is missing.
     """
+    if part.kind not in JOINED:
+        return _alone(part, context)
+    names = [str(name) for name in part.settings["parts"]]
+    missing = [name for name in names if name not in (parts or {})]
+    if missing:
+        raise SettingsError(f"A {part.kind} needs the part {missing[0]!r}, which the model does not have.")
+    return JOINED[part.kind](part, context, [_alone((parts or {})[name], context) for name in names])
+
+
+def _alone(part: Part, context: Context) -> Scorer:
     if part.kind not in SCORERS:
-        raise unknown_name("kind of part", part.kind, SCORERS)
+        raise unknown_name("kind of part", part.kind, [*SCORERS, *JOINED])
     return SCORERS[part.kind](part, context)

@@ -1,0 +1,143 @@
+"""The product of a network and other models: what all of them find likely.
+
+score(i) = log softmax(network)(i) + sum over partners p of w_p(n) * log max(score_p(i), floor_p)
+
+A product of experts (Hinton 2002). The part has no tensors; its settings are
+
+- `parts`: names of the model's other parts, the network's first, then the partners';
+- `floors`: for each partner the score below which it tells nothing apart, above 0;
+- `lengths`: ascending numbers of events that part short histories from long ones; empty: all are alike;
+- `weights`: for each partner a weight for each of these sorts of history, at least 0: for n events of known
+  items that of the place `searchsorted(lengths, n, side="right")`.
+
+An asker to whom one of the parts has nothing to say is answered by the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from matinee.answers.context import Context
+from matinee.answers.decay import known
+from matinee.answers.network import NetworkScorer, less_each, log_totals
+from matinee.core.errors import SettingsError
+from matinee.core.promise import Part, Scorer
+from matinee.core.types import Askers, Bool, Float32, Float64, Histories, Int32, Int64
+
+# Cells of a block of rows, and of a block of scores that nobody keeps.
+_CELLS = 2**18
+_KEPT_CELLS = 2**22
+
+
+@runtime_checkable
+class LeavesOut(Protocol):
+    """A scorer that knows a quick way to leave events out."""
+
+    def without_each(self, asker: Askers, item: int) -> Float32:
+        """One asker's score of an item, then that without each event: float32, shape (1 + events,)."""
+
+
+class ProductScorer:
+    """Scores by the product of ready scorers.
+
+    Args:
+        part: settings as the file's docstring names them.
+        context: the size of the catalogue.
+        scorers: the network's, then each partner's.
+
+    Raises:
+        SettingsError: the settings do not fit the scorers.
+    """
+
+    def __init__(self, part: Part, context: Context, scorers: Sequence[Scorer]) -> None:
+        self._n = context.n_items
+        self._floors = np.asarray(part.settings["floors"], dtype=np.float64)
+        self._lengths = np.asarray(part.settings["lengths"], dtype=np.int64)
+        self._weights = np.asarray(part.settings["weights"], dtype=np.float64)
+        if not scorers or not isinstance(scorers[0], NetworkScorer):
+            raise SettingsError(f"A product needs a network first among its parts {part.settings['parts']}.")
+        self._network, self._partners = scorers[0], list(scorers[1:])
+        _check(self._floors, self._lengths, self._weights, len(self._partners))
+
+    def score(self, askers: Askers) -> Float32:
+        """The log of each item's chance, up to what is the same for all: float32, shape (askers, items)."""
+        scores = self._network.score(askers)
+        weights = self._weights[:, self._sorts(_counts(askers.histories, self._n))]
+        even = (weights * np.log(self._floors)[:, None]).sum(axis=0)
+        for rows in _rows(len(askers), self._n):
+            scores[rows] += (even[rows] - log_totals(scores[rows]))[:, None].astype(np.float32)
+        for partner, floor, mine in zip(self._partners, self._floors, weights, strict=True):
+            _raise_above(scores, partner.score(askers), floor, mine)
+        return scores
+
+    def personal(self, askers: Askers) -> Bool:
+        """Whether any part can say anything personal."""
+        found = [scorer.personal(askers) for scorer in (self._network, *self._partners)]
+        return np.asarray(np.any(found, axis=0), dtype=np.bool_)
+
+    def contributions(self, asker: Askers, item: int) -> Float32:
+        """The loss of an item's score when each event is left out: float32, shape (events,)."""
+        there = known(asker.histories, self._n)
+        left = int(there.sum()) - np.concatenate([np.zeros(1, np.int64), there.astype(np.int64)])
+        weights = self._weights[:, self._sorts(left)]
+        scores = self._network.chances_without_each(asker, item).astype(np.float64)
+        for partner, floor, mine in zip(self._partners, self._floors, weights, strict=True):
+            scores += mine * np.log(np.maximum(self._without_each(partner, asker, item), floor))
+        return np.asarray(scores[0] - scores[1:], dtype=np.float32)
+
+    def similar(self, items: Int32) -> Float32:
+        """The network's likeness."""
+        return self._network.similar(items)
+
+    def _sorts(self, counts: Int64) -> Int64:
+        """Which weights histories of so many events have: int64, of the same shape."""
+        return np.searchsorted(self._lengths, counts, side="right")
+
+    def _without_each(self, partner: Scorer, asker: Askers, item: int) -> Float32:
+        if isinstance(partner, LeavesOut):
+            return partner.without_each(asker, item)
+        shorter = less_each(asker.histories, len(asker.histories.items))
+        copies = Askers(histories=shorter, viewers=np.repeat(asker.viewers, len(shorter)))
+        size = max(1, _KEPT_CELLS // max(self._n, 1))
+        blocks = [np.arange(start, min(start + size, len(copies))) for start in range(0, len(copies), size)]
+        return np.concatenate([partner.score(copies.take(block))[:, item] for block in blocks])
+
+
+def _counts(histories: Histories, n_items: int) -> Int64:
+    """Events of known items of each history: int64, shape (histories,)."""
+    return np.bincount(histories.rows()[known(histories, n_items)], minlength=len(histories))
+
+
+def _rows(n: int, n_items: int) -> Iterator[slice]:
+    """Slices of rows whose scores stay in a cache."""
+    size = max(1, _CELLS // max(n_items, 1))
+    for start in range(0, n, size):
+        yield slice(start, start + size)
+
+
+def _raise_above(scores: Float32, partner: Float32, floor: float, weights: Float64) -> None:
+    """Add, in place, what a partner says of the items that it scores above its floor.
+
+    Most cells of a sparse model are at the floor, whose logarithm is in the scores already.
+    """
+    n_items = scores.shape[1]
+    for rows in _rows(len(scores), n_items):
+        cells = np.flatnonzero(partner[rows] > floor)
+        more = np.log(partner[rows].ravel()[cells])
+        more -= np.float32(np.log(floor))
+        more *= weights[rows].astype(np.float32)[cells // n_items]
+        scores[rows].ravel()[cells] += more
+
+
+def _check(floors: Float64, lengths: Int64, weights: Float64, partners: int) -> None:
+    if floors.shape != (partners,) or not (floors > 0).all():
+        raise SettingsError(f"A product of {partners} partners needs a floor above 0 each, found {floors}.")
+    if lengths.ndim != 1 or (np.diff(lengths) <= 0).any():
+        raise SettingsError(f"A product needs lengths that ascend, found {lengths}.")
+    if weights.shape != (partners, len(lengths) + 1) or not (weights >= 0).all():
+        raise SettingsError(
+            f"A product needs {len(lengths) + 1} weights of at least 0 for each partner, found {weights}."
+        )

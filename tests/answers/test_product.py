@@ -1,0 +1,254 @@
+"""The product of a network and other models is its formula, to the letter, and survives being written."""
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matinee.answers.context import Context
+from matinee.answers.model import Model, context_of, load
+from matinee.answers.scorers import JOINED, SCORERS, make_scorer
+from matinee.core.errors import BundleError, InputError, SettingsError
+from matinee.core.promise import Part
+from matinee.core.types import Histories, histories_of, newcomers
+from matinee.recommenders import make_recommender
+from matinee.testing.tastes import predictable_log
+
+N_ITEMS, WIDTH = 20, 8
+
+
+def a_network(seed=0, n_items=N_ITEMS, ordered=True):
+    """The part of a network of one layer, its weights drawn at random."""
+    random = np.random.default_rng(seed)
+
+    def drawn(*shape):
+        return random.normal(0.0, 0.5, shape).astype(np.float32)
+
+    tensors = {"items": drawn(n_items, WIDTH), "distances.slopes": np.log([0.6, 0.95]).astype(np.float32)}
+    if not ordered:
+        tensors["asking"] = drawn(WIDTH)
+    shapes = {"attention.into": (24, 8), "attention.out": (8, 8)}
+    shapes |= {"forward_layer.into": (16, 8), "forward_layer.out": (8, 16)}
+    for name, shape in shapes.items():
+        tensors[f"blocks.0.{name}.weight"] = drawn(*shape)
+        tensors[f"blocks.0.{name}.bias"] = drawn(shape[0])
+    for norm in ("blocks.0.norms.0", "blocks.0.norms.1", "last_norm"):
+        tensors[f"{norm}.weight"], tensors[f"{norm}.bias"] = 1 + drawn(WIDTH), drawn(WIDTH)
+    settings = {"layers": 1, "heads": 2, "gated": False, "positions": "distance", "times": False}
+    settings |= {"longest": 6, "ordered": ordered, "temperature": 0.7}
+    return Part(kind="network", settings=settings, tensors=tensors)
+
+
+def a_sparse_model(seed=1, bias=False):
+    """A linear part of which each event speaks for a few items."""
+    random = np.random.default_rng(seed)
+    weights = random.normal(0.1, 0.3, (2 * N_ITEMS, N_ITEMS)) * (random.random((2 * N_ITEMS, N_ITEMS)) < 0.2)
+    tensors = {"weights": weights.astype(np.float32)}
+    if bias:
+        tensors["bias"] = random.normal(0.0, 0.05, N_ITEMS).astype(np.float32)
+    return Part(kind="linear", settings={"decays": [0.5, 0.9], "windows": [4, 0]}, tensors=tensors)
+
+
+def factors():
+    items = np.random.default_rng(2).normal(0.0, 1.0, (N_ITEMS, 4)).astype(np.float32)
+    settings = {"decay": 0.8, "unobserved": 0.1, "ridge": 0.1, "exponent": 1.0}
+    return Part(kind="factors", settings=settings, tensors={"items": items})
+
+
+def a_context(n_items=N_ITEMS):
+    return Context(n_items=n_items, popularity=np.ones(n_items, np.float32))
+
+
+def product_of(parts, weights, floors=None, lengths=()):
+    floors = [0.01] * (len(parts) - 1) if floors is None else floors
+    settings = {"parts": list(parts), "floors": floors, "weights": weights, "lengths": list(lengths)}
+    return Part(kind="product", settings=settings, tensors={})
+
+
+def the_formula(product, parts, histories):
+    """Scores by the formula, in double precision, an asker and an item at a time."""
+    settings, rows = product.settings, []
+    first, *others = (make_scorer(parts[name], a_context()) for name in settings["parts"])
+    for row in range(len(histories)):
+        asker = newcomers(histories.take(np.array([row])))
+        known = [code for code in asker.histories.items if 0 <= code < N_ITEMS]
+        sort = sum(len(known) >= length for length in settings["lengths"])
+        logits = first.score(asker)[0].astype(np.float64)
+        scores = logits - np.log(np.exp(logits).sum())
+        for other, floor, weights in zip(others, settings["floors"], settings["weights"], strict=True):
+            found = other.score(asker)[0].astype(np.float64)
+            scores = scores + [weights[sort] * np.log(max(one, floor)) for one in found]
+        rows.append(scores)
+    return np.array(rows)
+
+
+HISTORIES = st.lists(st.lists(st.integers(-2, N_ITEMS + 1), max_size=12), min_size=1, max_size=5)
+
+
+@given(
+    lists=HISTORIES,
+    lengths=st.lists(st.integers(1, 10), max_size=2, unique=True).map(sorted),
+    weights=st.lists(st.floats(0.0, 3.0), min_size=9, max_size=9),
+    floors=st.lists(st.sampled_from([1e-4, 0.05, 2.0]), min_size=3, max_size=3),
+)
+def test_scores_are_the_formula(lists, lengths, weights, floors):
+    parts = {"network": a_network(), "a": a_sparse_model(), "b": a_sparse_model(3, bias=True), "c": factors()}
+    names = list(parts) if all(0 <= code < N_ITEMS for row in lists for code in row) else list(parts)[:3]
+    sorts = len(lengths) + 1
+    table = [weights[3 * p : 3 * p + sorts] for p in range(len(names) - 1)]
+    product = product_of(names, table, floors[: len(names) - 1], lengths)
+    found = make_scorer(product, a_context(), parts).score(newcomers(histories_of(lists)))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, the_formula(product, parts, histories_of(lists)), atol=2e-4)
+
+
+@given(lists=HISTORIES)
+def test_an_asker_alone_is_answered_as_in_company(lists):
+    parts = {"network": a_network(), "linear": a_sparse_model()}
+    scorer = make_scorer(product_of(parts, [[0.7, 1.5]], lengths=[3]), a_context(), parts)
+    askers = newcomers(histories_of(lists))
+    together = scorer.score(askers)
+    for row in range(len(askers)):
+        alone = scorer.score(askers.take(np.array([row])))
+        np.testing.assert_allclose(alone[0], together[row], atol=1e-4)
+
+
+@given(history=st.lists(st.integers(-2, N_ITEMS + 1), max_size=14), bias=st.booleans())
+def test_leaving_out_in_a_linear_model_is_answering_without(history, bias):
+    scorer = make_scorer(a_sparse_model(bias=bias), a_context())
+    for item in (0, 5, 19):
+        expected = _one_by_one(scorer, history, item)
+        found = scorer.without_each(newcomers(histories_of([history])), item)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("partner", ["linear", "factors"])
+@pytest.mark.parametrize("lengths", [[], [4, 5, 9]])
+def test_contributions_are_what_leaving_out_loses(partner, lengths):
+    parts = {"network": a_network(), "linear": a_sparse_model(), "factors": factors()}
+    weights = [[1.5, 0.5, 1.0, 0.0][: len(lengths) + 1]]
+    scorer = make_scorer(product_of(["network", partner], weights, lengths=lengths), a_context(), parts)
+    random = np.random.default_rng(0)
+    lowest = -2 if partner == "linear" else 0
+    for n, item in itertools.product((0, 1, 4, 5, 6, 7, 9), (2, 11)):
+        history = random.integers(lowest, N_ITEMS, n).tolist()
+        scores = _one_by_one(scorer, history, item)
+        found = scorer.contributions(newcomers(histories_of([history])), item)
+        np.testing.assert_allclose(found, scores[0] - scores[1:], atol=1e-4)
+
+
+def _one_by_one(scorer, history, item):
+    """The score of an item for a history, then that without each event."""
+    lists = [history, *(history[:place] + history[place + 1 :] for place in range(len(history)))]
+    return np.array([scorer.score(newcomers(histories_of([one])))[0, item] for one in lists])
+
+
+def test_whoever_one_part_knows_nothing_about_is_answered_by_the_others():
+    silent = replace(a_sparse_model(), tensors={"weights": np.zeros((2 * N_ITEMS, N_ITEMS), np.float32)})
+    parts = {"network": a_network(), "linear": silent}
+    askers = newcomers(histories_of([[1, 2, 3], []]))
+    found = make_scorer(product_of(parts, [[1.0]]), a_context(), parts)
+    logits = make_scorer(parts["network"], a_context()).score(askers)
+    assert found.personal(askers).tolist() == [True, False]
+    np.testing.assert_allclose(np.diff(found.score(askers)), np.diff(logits), atol=1e-5)
+
+
+def test_scores_far_apart_stay_finite():
+    part = a_network()
+    part = replace(part, settings={**part.settings, "temperature": 1e-3})
+    parts = {"network": part, "linear": a_sparse_model()}
+    scorer = make_scorer(product_of(parts, [[3.0]], [1e-30]), a_context(), parts)
+    assert np.isfinite(scorer.score(newcomers(histories_of([[1, 2], [3], []])))).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"parts": ["linear", "network"]}, "a network first"),
+        ({"parts": ["network", "nothing"]}, "needs the part 'nothing'"),
+        ({"parts": ["network", "product"]}, "kind of part 'product'"),
+        ({"floors": [0.0]}, "a floor above 0"),
+        ({"floors": [0.1, 0.1]}, "a floor above 0"),
+        ({"weights": [[1.0, 2.0]]}, "1 weights of at least 0"),
+        ({"weights": [[-1.0]]}, "1 weights of at least 0"),
+        ({"lengths": [5, 5]}, "lengths that ascend"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(changes, words):
+    parts = {"network": a_network(), "linear": a_sparse_model()}
+    product = product_of(parts, [[1.0]])
+    product = replace(product, settings={**product.settings, **changes})
+    with pytest.raises(SettingsError, match=words):
+        make_scorer(product, a_context(), {**parts, "product": product})
+
+
+def test_every_kind_of_part_has_one_scorer():
+    assert not set(JOINED) & set(SCORERS)
+
+
+@pytest.fixture(scope="module")
+def blend():
+    """A model of three parts, over a log that the closed form was fitted on."""
+    log = predictable_log(80)
+    transitions = make_recommender("transitions").fit(log).parts["transitions"]
+    parts = {
+        "sequential": a_network(n_items=log.n_items),
+        "transitions": transitions,
+        "blend": product_of(["sequential", "transitions"], [[0.5, 1.0]], [2e-4], [4]),
+    }
+    return Model(name="blend", config={"floor": 2e-4}, parts=parts, log=log, context=context_of(log))
+
+
+@pytest.mark.parametrize("people", [True, False])
+def test_a_bundle_of_several_parts(blend, tmp_path, people):
+    blend.save(tmp_path / "b", histories=people)
+    loaded = load(tmp_path / "b")
+    assert {path.name for path in (tmp_path / "b" / "parts").iterdir()} == set(blend.parts)
+    manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
+    assert set(manifest["parts"]) == set(blend.parts)
+    for name, tensor in blend.parts["sequential"].tensors.items():
+        np.testing.assert_array_equal(loaded.parts["sequential"].tensors[name], tensor)
+    assert loaded.parts["transitions"].tensors["weights"].dtype == np.uint16
+    asked = [list(blend.log.items.ids([3, 4, 5])), list(blend.log.items.ids([40])), []]
+    before, after = blend.recommend_history(asked, k=5), loaded.recommend_history(asked, k=5)
+    assert before.sources == after.sources == ["blend", "blend", "fallback:popular"]
+    assert np.mean(before.codes == after.codes) > 0.8
+    np.testing.assert_allclose(before.scores, after.scores, atol=0.05)
+    assert np.array_equal(loaded.similar(asked[1], k=3).codes, blend.similar(asked[1], k=3).codes)
+
+
+def test_reasons_of_a_product_name_events(blend):
+    history = Histories(items=np.array([3, 4, 5], np.int32), offsets=np.array([0, 3]))
+    best = blend.scorer.score(newcomers(history))[0].argmax()
+    (words,) = blend.reasons(newcomers(history), int(best), personal=True)
+    assert words.startswith("because you watched ")
+
+
+def test_a_bundle_whose_parts_answer_otherwise_is_refused(blend, tmp_path):
+    from matinee.answers.manifest import write_manifest
+
+    blend.save(tmp_path / "b")
+    place = tmp_path / "b" / "parts" / "blend" / "config.json"
+    plain = place.read_text()
+    content = json.loads((tmp_path / "b" / "manifest.json").read_text())
+    content = {key: value for key, value in content.items() if key not in ("files", "seal", "format")}
+    for old, new, words in (
+        ('"weights": [', '"weights": [ [3.0, 3.0] ], "was": [', "answered otherwise"),
+        ('"transitions"', '"nobody"', "needs the part 'nobody'"),
+        ('"transitions"', '"blend"', "kind of part 'product'"),
+    ):
+        assert old in plain
+        place.write_text(plain.replace(old, new))
+        write_manifest(tmp_path / "b", content)
+        with pytest.raises(BundleError, match=words):
+            load(tmp_path / "b")
+
+
+def test_a_partner_that_needs_people_needs_them_in_a_product_too(blend, tmp_path):
+    parts = {**blend.parts, "friends": Part(kind="friends", settings={}, tensors={})}
+    with pytest.raises(InputError, match="other people's histories"):
+        replace(blend, parts=parts).save(tmp_path / "b", histories=False)
