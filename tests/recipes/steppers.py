@@ -66,7 +66,7 @@ class Stepper:
             if run.should_stop():
                 note("saved")
                 raise Stopped(f"Stopped after {number} passes.")
-            time.sleep(config.pause)
+            time.sleep(config.pause or float(os.environ.get("STEPPERS_PAUSE", "0")))
             drawn = generator(seed, "stepper", number).random(len(log.histories.items))
             scores = 0.9 * scores + np.bincount(log.histories.items, drawn, log.n_items) * config.factor
             run.tell(
@@ -85,12 +85,12 @@ class Stepper:
 
 class Pair(Stepper):
     name = "pair"
-    partners = ("stepper", "popularity")
+    looks_for = ("stepper", "popularity")
 
     def fit(self, log, *, seed=0, run=PLAIN):
         note("fit pair")
         parts = {}
-        for name in self.partners:
+        for name in self.looks_for:
             one = make_recommender(name, {"pause": self.config.pause} if name == "stepper" else {})
             found = run.kept.find(name, config_values(one.config), seed) if run.kept else None
             if found is None:
@@ -117,7 +117,7 @@ def note(words):
 def program(folder):
     """A program that stands for Python's in a fit's own process, and knows these recommenders."""
     path = folder / "python"
-    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).resolve()}" "$0" "$@"\n')
+    path.write_text(f'#!/bin/sh\nexec "{PYTHON}" "{Path(__file__).resolve()}" "$0" "$@"\n')
     path.chmod(0o755)
     return str(path)
 

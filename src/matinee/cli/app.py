@@ -42,6 +42,8 @@ for _name, _command in COMMANDS.items():
 
 def main() -> None:
     """Run the command line; exit status 0 done, 2 unusable input or call, 3 a gate refused, 1 any other."""
+    # Asked to end by the system, a command leaves as tidily as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(prog_name="matinee")
     except MatineeError as error:

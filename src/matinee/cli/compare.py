@@ -10,7 +10,7 @@ import typer
 
 from matinee.cli.given import check_writable
 from matinee.cli.log_options import Logs, with_log_options
-from matinee.cli.output import JsonPath, Output, Quiet, Seed
+from matinee.cli.output import Device, JsonPath, Output, Precision, Quiet, Seed
 from matinee.core.errors import SettingsError
 from matinee.data.options import LogOptions
 
@@ -59,6 +59,8 @@ def command(
         bool, typer.Option("--refit", help="Fit again on training and validation before the test.")
     ] = False,
     html: Html = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
     json_path: JsonPath = None,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -67,6 +69,7 @@ def command(
 
     Example: matinee compare ratings.csv --recommenders popularity,ease,transitions --html report.html
     """
+    from matinee.core.run import Run
     from matinee.data.read import read_log
     from matinee.recipes.compare import compare, with_command
 
@@ -90,6 +93,7 @@ def command(
             tries=tries,
             refit=refit,
             seed=seed,
+            run=Run(device=device, precision=precision),
             on_progress=on_progress,
         )
     board = with_command(board, f"matinee {shlex.join(sys.argv[1:])}")

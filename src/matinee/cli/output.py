@@ -22,6 +22,14 @@ JsonPath = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no words, only errors.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of everything random.")]
+Device = Annotated[
+    str,
+    typer.Option("--device", metavar="NAME", help="Where networks train: auto (a GPU if any), cpu, cuda:0."),
+]
+Precision = Annotated[
+    str,
+    typer.Option("--precision", metavar="NAME", help="auto (bfloat16 where units are), float32, bfloat16."),
+]
 TieSeed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the order of equal scores.")]
 
 Progress = Callable[[str, float], None]
@@ -67,23 +75,24 @@ class Output:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """A progress bar with an end time, on a terminal only; elsewhere the calls go nowhere."""
+        """A progress bar, on a terminal only; elsewhere the calls go nowhere."""
         if self._quiet or not sys.stderr.isatty():
             yield lambda _doing, _share: None
             return
         from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
+        from rich.table import Column
 
+        # What a fit says of itself is long: on a narrow terminal its end is cut, never the share.
+        said = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=12),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False, table_column=said),
         )
-        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        with Bar(*columns, console=Console(stderr=True), transient=True, expand=True) as bar:
             task = bar.add_task("", total=1.0)
             yield lambda doing, share: bar.update(task, description=doing, completed=share)
 

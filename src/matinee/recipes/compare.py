@@ -22,7 +22,7 @@ from matinee.evaluate.scoreboard import Row, Scoreboard, make_scoreboard
 from matinee.recipes.handover import write_handover
 from matinee.recipes.isolate import Job, Tried, run_isolated
 from matinee.recipes.progress import Progress, Slot, slots
-from matinee.recipes.rows import Rows, default_rows, missing, predicted, wanted_parts
+from matinee.recipes.rows import Rows, default_rows, missing, predicted, require_place, wanted_parts
 from matinee.recipes.search import draw_tries
 from matinee.recommenders import RECOMMENDERS, make_recommender
 
@@ -88,6 +88,7 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
     settings = dict(settings or {})
     rows = default_rows(log) if recommenders is None else _named(recommenders)
     _check(rows.names, settings, at, tries)
+    require_place(rows.names, run or Run())
     tell = on_progress or (lambda _doing, _share: None)
     tell("dividing the log", 0.0)
     given = read_log(test) if isinstance(test, str) else test

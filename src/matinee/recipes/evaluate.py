@@ -19,6 +19,7 @@ from matinee.data.split import Split, split_log
 from matinee.evaluate.judge import judge, time_answers
 from matinee.evaluate.scoreboard import Row, Scoreboard, make_scoreboard
 from matinee.recipes.compare import describe
+from matinee.recipes.rows import note_of
 
 Progress = Callable[[str, float], None]
 
@@ -64,7 +65,7 @@ def evaluate(  # noqa: PLR0913 (a public door: each is a choice of its own)
         if len(newcomers)
         else None,
         costs=_costs(model, split),
-        note=str(model.facts.get("note", "")),
+        note=note_of(model),
     )
     drawn_by = split.seed if seed is None else seed
     about = {**describe(split, at, drawn_by), "refit": True, "tries": 1}

@@ -37,7 +37,7 @@ from matinee.recipes.choose import (
 )
 from matinee.recipes.kept import KeptParts
 from matinee.recipes.progress import Progress, Slot
-from matinee.recipes.rows import PEOPLE, Rows, default_rows, missing, trains
+from matinee.recipes.rows import PEOPLE, Rows, default_rows, missing, note_of, require_place, trains
 from matinee.recipes.spent import Meter, cpu_s, peak_rss_mb
 from matinee.recipes.stopping import stop_on_signals
 from matinee.recipes.unfinished import begin_at, unfinished_of
@@ -159,6 +159,7 @@ def fit_model(
     if options.recommender is not None:
         _look_ahead(options.recommender, options.settings, learnt)
     rows = _rows(log, options)
+    require_place(rows.names, options.run)
     choice = None if options.recommender else _choose(log, held, rows, options, progress)
     name = options.recommender or (choice.name if choice else "popularity")
     slot = Slot(name, progress, 0.0 if options.recommender else _CHOOSING, 0.95)
@@ -168,6 +169,8 @@ def fit_model(
     all_wall = before_wall + time.perf_counter() - wall
     facts = {
         **model.facts,
+        "note": note_of(model),
+        "trained": _trained(model),
         "matinee": version("matinee"),
         "seed": options.seed,
         "fitted_on": "train and validation" if held else "everything",
@@ -184,6 +187,18 @@ def fit_model(
         "all_dollars": electricity_dollars(all_wall),
     }
     return replace(model, facts=facts)
+
+
+def _trained(model: Model) -> dict[str, Any] | None:
+    """How long the model's network was trained, and what it came to; None where it has none."""
+    for part in model.parts.values():
+        if "passes_made" in part.settings:
+            return {
+                "passes": part.settings["passes_made"],
+                "stopped_early": part.settings.get("stopped_early", False),
+                "validation": part.settings.get("validation"),
+            }
+    return None
 
 
 def _rows(log: InteractionLog, options: FitOptions) -> Rows:
@@ -275,13 +290,14 @@ def fit_bundle(
 def _identity(log: InteractionLog, options: FitOptions) -> dict[str, Any]:
     """What tells a fit from every other: an unfinished one is gone on with only where all of it agrees."""
     name = options.recommender
+    settings = config_values(make_recommender(name, options.settings).config) if name else {}
     return {
         "matinee": version("matinee"),
         "log": log.fingerprint,
         "set of viewers": fingerprint_ids(log.viewers),
         "set of items": fingerprint_ids(log.items),
         "recommender": name,
-        "settings": config_values(make_recommender(name, options.settings).config) if name else {},
+        **{f"setting {key}": value for key, value in settings.items()},
         "hold-out": options.hold_out,
         "seed": options.seed,
         "use of histories": options.histories,

@@ -24,7 +24,7 @@ from matinee.evaluate.judge import judge, time_answers
 from matinee.recipes.handover import Handover, open_handover
 from matinee.recipes.isolate import SAMPLED_VIEWERS, STOPPED
 from matinee.recipes.kept import KeptParts
-from matinee.recipes.rows import trains
+from matinee.recipes.rows import note_of, trains
 from matinee.recipes.spent import Meter, peak_rss_mb, write_facts
 from matinee.recipes.stopping import end_with, stop_on_signals
 from matinee.recommenders import make_recommender
@@ -92,7 +92,7 @@ def _one_try(
         "found_wall_s": 0.0 if kept is None else kept.found_wall_s,
         "judge_cpu_s": judged,
         "answer_ms": answer_ms,
-        "note": str(model.facts.get("note", "")),
+        "note": note_of(model),
         "found": found,
     }
 

@@ -7,7 +7,7 @@ from time import perf_counter
 
 from matinee.core.electricity import electricity_dollars
 from matinee.core.run import Step
-from matinee.report.numbers import figure
+from matinee.report.numbers import figure, money
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share that is done, 0 to 1."""
@@ -73,8 +73,7 @@ def step_words(name: str, step: Step, wall_s: float) -> str:
         words.append(f"{step.validation[0]} {figure(step.validation[1])}")
     if step.left_s is not None:
         words.append(f"{clock_words(step.left_s)} left")
-    dollars = electricity_dollars(wall_s)
-    words.append(f"${dollars:.2f}" if dollars >= 1 else f"${dollars:.4f}")
+    words.append(money(electricity_dollars(wall_s)))
     return f"{name}: {', '.join(words)}"
 
 

@@ -1,4 +1,4 @@
-"""Which recommenders are tried where nobody named any, and which cannot be here."""
+"""Which recommenders are tried where nobody named any, which cannot be here, and what they say of a log."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+from matinee.answers.model import Model
 from matinee.core.errors import MatineeError, MissingExtra
 from matinee.core.memory import fits, size_words
 from matinee.core.promise import Needs
+from matinee.core.run import Run
 from matinee.recommenders import RECOMMENDERS, make_recommender
 from matinee.report.numbers import seconds
 
@@ -83,8 +85,8 @@ def trains(name: str) -> bool:
 
 
 def wanted_parts(names: Sequence[str]) -> frozenset[str]:
-    """The recommenders whose parts another of these looks for: its class attribute `partners` names them."""
-    return frozenset(partner for name in names for partner in getattr(RECOMMENDERS[name], "partners", ()))
+    """The recommenders whose parts another of these looks for: its class attribute `looks_for` names them."""
+    return frozenset(one for name in names for one in getattr(RECOMMENDERS[name], "looks_for", ()))
 
 
 def missing(name: str) -> MissingExtra | None:
@@ -93,6 +95,25 @@ def missing(name: str) -> MissingExtra | None:
     if extra is None or find_spec(_LIBRARIES[extra]) is not None:
         return None
     return MissingExtra(name, extra)
+
+
+def require_place(names: Sequence[str], run: Run) -> None:
+    """Refuse a device or a precision that this machine does not have, where any of these would use it.
+
+    Raises:
+        SettingsError: names what was asked for.
+    """
+    asked = (run.device, run.precision) != ("auto", "auto")
+    if asked and any(trains(name) and missing(name) is None for name in names):
+        from matinee.train.device import find_place
+
+        find_place(run.device, run.precision)
+
+
+def note_of(model: Model) -> str:
+    """What a fit says of itself, such as a setting that this log cannot use; empty where it says nothing."""
+    said = model.facts.get("note") or model.parts[model.name].settings.get("note")
+    return str(said or "")
 
 
 def predicted(name: str, settings: Any, log: Any) -> Needs:
@@ -105,7 +126,8 @@ def predicted(name: str, settings: Any, log: Any) -> Needs:
 
 def _lacking(names: Sequence[str]) -> str:
     extra = RECOMMENDERS[names[0]].extra
-    return f"{' and '.join(names)}, which need: pip install 'matinee[{extra}]'"
+    need = "needs" if len(names) == 1 else "need"
+    return f"{' and '.join(names)}, which {need}: pip install 'matinee[{extra}]'"
 
 
 def _too_much(name: str, log: Any) -> str:

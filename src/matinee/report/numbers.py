@@ -45,6 +45,11 @@ def dollars(value: float | None) -> str:
     return "< 1 ¢" if value else "$0"
 
 
+def money(value: float) -> str:
+    """A small amount of money, to a hundredth of a cent."""
+    return f"${value:.2f}" if value >= 1 else f"${value:.4f}"
+
+
 def probability(value: float | None) -> str:
     """A p value; a dash where the pair is outside the family that was tested."""
     if value is None:

@@ -89,8 +89,9 @@ def scoreboard_words(board: Mapping[str, Any]) -> list[str]:
             f"{percent(board['tied_answers'])} of answers hold ties, counted as their expected value."
         )
     words += [f"{row['name']}: {row['error']}" for row in board["recommenders"] if row.get("error")]
-    words += [row["note"] for row in board["recommenders"] if row.get("note")]
-    return words
+    # Several rows may say the same of a log.
+    words += dict.fromkeys(row["note"] for row in board["recommenders"] if row.get("note"))
+    return words + list(board.get("notes", ()))
 
 
 def newcomers_table(board: Mapping[str, Any]) -> Table | None:
