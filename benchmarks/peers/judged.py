@@ -15,7 +15,7 @@ from matinee.core.types import Askers, Float32
 from matinee.data.queries import Queries
 from matinee.evaluate.judge import Judgement, judge
 from matinee.recommenders.transitions import Transitions
-from peers.exchange import ASKED, LISTED, scores_of
+from peers.exchange import LISTED, scores_of
 from peers.handover import Handed
 
 METRICS = ("ndcg@10", "hit@10")
@@ -37,16 +37,14 @@ def judge_lists(lists: NDArray[np.int32], queries: Queries) -> Judgement:
     return judge(scores, queries, at=(10,))
 
 
-def judge_epoch(folder: Path, number: int, handed: Handed) -> dict[str, Any]:
-    """NDCG@10 and HR@10 of validation and test after one epoch; found once, then kept beside the lists."""
-    kept = folder / f"epoch-{number:03d}.json"
-    if kept.is_file():
-        found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
-        return found
-    with np.load(folder / f"epoch-{number:03d}.npz", allow_pickle=False) as answers:
-        judged = {name: judge_lists(answers[f"{name}_lists"], handed.queries[name]) for name in ASKED}
-    found = {name: {metric: one.mean(metric) for metric in METRICS} for name, one in judged.items()}
-    kept.write_text(json.dumps(found), encoding="utf-8")
+def judge_epoch(folder: Path, number: int, name: str, handed: Handed) -> dict[str, float]:
+    """NDCG@10 and HR@10 after one epoch, of "valid" or "test"; found once, then kept beside the lists."""
+    kept = folder / f"epoch-{number:03d}-{name}.json"
+    if not kept.is_file():
+        with np.load(folder / f"epoch-{number:03d}.npz", allow_pickle=False) as answers:
+            judgement = judge_lists(answers[f"{name}_lists"], handed.queries[name])
+        kept.write_text(json.dumps({metric: judgement.mean(metric) for metric in METRICS}), encoding="utf-8")
+    found: dict[str, float] = json.loads(kept.read_text(encoding="utf-8"))
     return found
 
 
@@ -72,7 +70,17 @@ def closed_form(handed: Handed) -> Callable[[Askers], Float32]:
 
 
 def product(folder: Path, number: int, handed: Handed, closed: Callable[[Askers], Float32]) -> dict[str, Any]:
-    """The peer's network after an epoch times our closed form, the weight chosen on validation."""
+    """The peer's network after an epoch times our closed form; found once, then kept beside the lists."""
+    kept = folder / f"epoch-{number:03d}-product.json"
+    if not kept.is_file():
+        kept.write_text(json.dumps(_product(folder, number, handed, closed)), encoding="utf-8")
+    found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+    return found
+
+
+def _product(
+    folder: Path, number: int, handed: Handed, closed: Callable[[Askers], Float32]
+) -> dict[str, Any]:
     with np.load(folder / f"epoch-{number:03d}.npz", allow_pickle=False) as answers:
         kept = {name: answers[name] for name in answers.files}
 
@@ -90,6 +98,7 @@ def product(folder: Path, number: int, handed: Handed, closed: Callable[[Askers]
     weight = max(tried, key=lambda one: tried[one])
     return {
         "epoch": number,
+        # Chosen on validation, by people who ask without their validation event.
         "weight": weight,
         "validation": {str(one): round(value, 5) for one, value in tried.items()},
         "test": metrics(judged("test", weight)),

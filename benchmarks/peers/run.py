@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from matinee.evaluate.judge import judge
 from peers import judged
 from peers.handover import Handed, hand_over
-from peers.runs import Plan, found_in, matmul_rate, start
+from peers.runs import Plan, found_in, matmul_rate, start, tried_in
 from peers.settings import PEERS, TRY_CPU_S, TRY_LENGTH
 from peers.venvs import pinned
 from stamp import RESULTS, one_thread, stamp, write_result
@@ -84,20 +84,12 @@ def judge_all(handed: Handed, plan: Plan, scores: Path | None) -> dict[str, Any]
         "items": handed.train.n_items,
         "closed_form": judged.metrics(judge(closed, handed.queries["test"], at=(10,))),
         "runs": runs,
-        "tries": [_short(found_in(folder, handed)) for folder in _folders(plan.work / TRIES)],
+        "tries": [tried_in(folder, handed) for folder in _folders(plan.work / TRIES)],
     }
 
 
 def _folders(place: Path) -> list[Path]:
     return sorted(job.parent for job in place.glob("*/job.json"))
-
-
-def _short(found: dict[str, Any]) -> dict[str, Any]:
-    curve = found.pop("curve", [])
-    kept = {
-        name: found.get(name) for name in ("peer", "length", "settings", "epochs", "epoch_cpu_s", "cpu_s")
-    }
-    return kept | {"validation": [one["validation"] for one in curve]}
 
 
 def _names(told: str) -> list[str]:
@@ -117,6 +109,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, default=0, help="at most; 0: as the peer's settings say")
     parser.add_argument("--most-cpu-s", type=float, default=3000.0, help="no epoch begins after so many")
     parser.add_argument("--tries", action="store_true", help="try the listed settings, a few epochs each")
+    parser.add_argument("--fit-only", action="store_true", help="judge and write nothing: a later call does")
     parser.add_argument("--bf16", action="store_true", help="where the peer can")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
@@ -135,6 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stamped["command"] = stamped["command"].replace("benchmarks/", "benchmarks/peers/", 1)
     handed = hand_over(plan.work)
     (try_peers if asked.tries else fit_peers)(asked, handed, plan, stamped["command"])
+    if asked.fit_only:
+        return
     stamped["machine"]["matmul"] = matmul_rate(plan)
     stamped["versions"]["peers"] = {peer.environment: pinned(peer.environment) for peer in PEERS.values()}
     result = judge_all(handed, plan, asked.scores) | stamped

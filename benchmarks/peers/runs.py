@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from peers import judged
+from peers.exchange import ASKED
 from peers.handover import Handed
 from peers.settings import PEERS
 from peers.venvs import pinned, python_of
@@ -93,7 +94,7 @@ def found_in(folder: Path, handed: Handed) -> dict[str, Any]:
     found = {
         "peer": job["peer"],
         "version": pinned(PEERS[job["peer"]].environment)[PEERS[job["peer"]].library],
-        "length": job["length"],
+        "length": job["length"] if PEERS[job["peer"]].network else None,
         "settings": job["settings"],
         "seed": job["seed"],
         "threads": job["threads"],
@@ -102,6 +103,18 @@ def found_in(folder: Path, handed: Handed) -> dict[str, Any]:
     if lines and lines[-1].get("extrapolated"):
         return found | _extrapolated(lines[-1])
     return found | (_fitted(folder, lines, handed) if lines else {"epochs": 0})
+
+
+def tried_in(folder: Path, handed: Handed) -> dict[str, Any]:
+    """What a try cost, and what validation says of it; its test is never looked at."""
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    lines = _lines(folder)
+    found = [judged.judge_epoch(folder, line["epoch"], "valid", handed)["ndcg@10"] for line in lines]
+    return {
+        **{name: job[name] for name in ("peer", "length", "settings")},
+        "cpu_s": [round(line["cpu_s"], 1) for line in lines],
+        "validation": [round(one, 5) for one in found],
+    }
 
 
 def _lines(folder: Path) -> list[dict[str, Any]]:
@@ -126,14 +139,14 @@ def _extrapolated(line: dict[str, Any]) -> dict[str, Any]:
 def _fitted(folder: Path, lines: list[dict[str, Any]], handed: Handed) -> dict[str, Any]:
     curve = []
     for line in lines:
-        metrics = judged.judge_epoch(folder, line["epoch"], handed)
+        chosen_on, found = (judged.judge_epoch(folder, line["epoch"], name, handed) for name in ASKED)
         curve.append(
             {
                 "epoch": line["epoch"],
                 "cpu_s": round(line["cpu_s"], 1),
-                "validation": round(metrics["valid"]["ndcg@10"], 5),
-                "ndcg@10": round(metrics["test"]["ndcg@10"], 5),
-                "hit@10": round(metrics["test"]["hit@10"], 5),
+                "validation": round(chosen_on["ndcg@10"], 5),
+                "ndcg@10": round(found["ndcg@10"], 5),
+                "hit@10": round(found["hit@10"], 5),
             }
         )
     best = curve[int(np.argmax([one["validation"] for one in curve]))]

@@ -37,56 +37,50 @@ class Peer:
     network: bool = True
 
 
-_TOWER = {"n_factors": 64, "n_blocks": 2, "n_heads": 2}
+_RECTOOLS = {"n_factors": 64, "n_blocks": 2, "n_heads": 1, "lr": 0.003}
 
 PEERS = {
     "rectools-sasrec": Peer(
         program="rectools_sasrec",
         environment="rectools",
         library="rectools",
-        settings={**_TOWER, "loss": "softmax", "lr": 0.003, "batch_size": 32, "dropout_rate": 0.2},
+        settings={**_RECTOOLS, "loss": "softmax", "batch_size": 16, "dropout_rate": 0.1},
         tries=(
-            {"lr": 0.001, "batch_size": 128},
-            {"lr": 0.001},
-            {"batch_size": 16, "dropout_rate": 0.1},
-            {"batch_size": 8, "n_heads": 1},
+            {"n_heads": 2, "lr": 0.001, "batch_size": 128, "dropout_rate": 0.2},
+            {"n_heads": 2, "lr": 0.001, "batch_size": 32, "dropout_rate": 0.2},
+            {"n_heads": 2, "batch_size": 32, "dropout_rate": 0.2},
+            {"n_heads": 2},
+            {"batch_size": 8, "dropout_rate": 0.2},
         ),
     ),
     "rectools-ligr": Peer(
         program="rectools_sasrec",
         environment="rectools",
         library="rectools",
-        settings={
-            **_TOWER,
-            "blocks": "ligr",
-            "loss": "softmax",
-            "lr": 0.003,
-            "batch_size": 16,
-            "dropout_rate": 0.2,
-        },
+        settings={**_RECTOOLS, "blocks": "ligr", "loss": "softmax", "batch_size": 16, "dropout_rate": 0.1},
     ),
     "rectools-esasrec": Peer(
         program="rectools_sasrec",
         environment="rectools",
         library="rectools",
         settings={
-            **_TOWER,
+            **_RECTOOLS,
             "blocks": "ligr",
             "loss": "sampled_softmax",
             "n_negatives": 256,
-            "lr": 0.003,
             "batch_size": 16,
-            "dropout_rate": 0.2,
+            "dropout_rate": 0.1,
         },
     ),
     "rectools-flat": Peer(
         program="rectools_flat",
         environment="rectools",
         library="rectools",
-        settings={**_TOWER, "lr": 0.003, "batch_size": 16, "dropout": 0.2, "spread": 0.02},
+        settings={**_RECTOOLS, "batch_size": 16, "dropout": 0.1, "spread": 0.02},
         tries=(
-            {"lr": 0.001, "batch_size": 32},
-            {"batch_size": 32, "n_heads": 1, "dropout": 0.1},
+            {"n_heads": 2, "lr": 0.001, "batch_size": 32, "dropout": 0.2},
+            {"n_heads": 2, "dropout": 0.2},
+            {"batch_size": 32},
         ),
     ),
     "recbole-sasrec": Peer(
@@ -101,7 +95,7 @@ PEERS = {
             "loss_type": "CE",
             "train_batch_size": 2048,
             "learning_rate": 0.001,
-            "batches": 16,
+            "batches": 6,
         },
         epochs=1,
     ),

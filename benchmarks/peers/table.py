@@ -20,7 +20,7 @@ def peers_table(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _row(run: dict[str, Any]) -> str:
-    name = f"| {run['peer']} {run['version']} | {run['length']} "
+    name = f"| {run['peer']} {run['version']} | {_whole(run['length'])} "
     each = (run.get("epoch_cpu_s"), run.get("cpu_s_per_million_events"))
     costs = f"| {_whole(each[0])} | {_whole(each[1])} "
     if "extrapolated" in run:
