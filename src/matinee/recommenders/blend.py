@@ -29,7 +29,8 @@ from matinee.core.space import Choice, Space
 from matinee.core.types import Float32, Int64
 from matinee.recommenders.held_out import HeldOut, hold_out, without
 from matinee.recommenders.ials import Ials, IalsConfig
-from matinee.recommenders.sequential import Sequential, SequentialConfig
+from matinee.recommenders.network_settings import SequentialConfig
+from matinee.recommenders.sequential import Sequential
 from matinee.recommenders.transitions import Transitions, TransitionsConfig
 
 # Who may join, what its score cannot tell from nothing, and the weights that are tried.
@@ -88,6 +89,8 @@ class Blend:
     Config = BlendConfig
     trains: ClassVar[bool] = True
     extra: ClassVar[str] = "network"
+    # Rows whose fitted parts it takes where it finds them.
+    looks_for: ClassVar[tuple[str, ...]] = ("sequential", *_PARTNERS)
     space: ClassVar[Space] = {
         "partners": Choice((("transitions",), ("transitions", "ials"))),
         **{f"sequential.{key}": values for key, values in Sequential.space.items()},

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from matinee.core.promise import Log, Needs
-from matinee.recommenders.sequential import SequentialConfig, drawn_negatives
+from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives
+from matinee.train.memory import NetworkSize, predicted_bytes
 
 # Float operations a second of one core in single precision, all losses included; measured on ML-1M.
 _FLOPS = 4.5e10
@@ -20,4 +21,26 @@ def network_needs(config: SequentialConfig, log: Log) -> Needs:
     attended = float((lengths**2).sum()) / max(tokens, 1.0)
     layer = (4 + 2 * config.hidden) * width**2 + 2 * attended * width
     flops = 6.0 * tokens * (config.layers * layer + looked * width)
-    return Needs(memory_bytes=2**29, cpu_s=2.0 + config.passes * flops / _FLOPS)
+    size = NetworkSize(
+        n_items=log.n_items,
+        width=width,
+        layers=config.layers,
+        heads=len(config.decays),
+        hidden=config.hidden * width,
+        gated=config.gated,
+        positions=config.positions,
+        times=config.times,
+        longest=int(min(config.longest, lengths.max(initial=1.0))),
+        batch_events=config.batch_events,
+        drawn=drawn_negatives(config, log.n_items),
+        average=config.average > 0.0,
+    )
+    # Beside training: the items and windows of all events, and the start vectors' pairs.
+    beside = 24 * len(log.histories.items) + 8 * _start_cells(log)
+    memory = predicted_bytes(size) + beside
+    return Needs(memory_bytes=int(memory), cpu_s=2.0 + config.passes * flops / _FLOPS)
+
+
+def _start_cells(log: Log) -> float:
+    """Pairs of items that stand near each other, at most."""
+    return min(float(log.n_items) ** 2, 16.0 * len(log.histories.items))

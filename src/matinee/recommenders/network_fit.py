@@ -14,13 +14,18 @@ from matinee.answers.model import context_of
 from matinee.answers.network import NetworkScorer
 from matinee.core.promise import Log, Part
 from matinee.core.run import Run
+from matinee.core.seeds import generator
 from matinee.networks.losses import sampled_loss, softmax_loss
 from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.held_out import HeldOut, without
-from matinee.recommenders.sequential import SequentialConfig, drawn_negatives, settings_of, start_of
+from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, settings_of
+from matinee.recommenders.start_vectors import start_vectors
 from matinee.train.loop import train
 from matinee.train.plan import Plan
 from matinee.train.sequences import Batch, Reading, next_events, other_halves
+
+# Steps in which the rate rises: a tenth of all where there are few.
+_WARMUP = 100
 
 
 def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, run: Run) -> Part:
@@ -29,7 +34,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
     settings = settings_of(config, log)
     network = network_of(config, log.n_items, ordered=log.ordered, seed=seed)
     with torch.no_grad():
-        network.items.copy_(torch.from_numpy(start_of(config, taught, seed)))
+        network.items.copy_(torch.from_numpy(_start_of(config, taught, seed)))
     reading = Reading(
         longest=config.longest, batch_events=config.batch_events, times=config.times, last=config.last
     )
@@ -39,7 +44,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
         network,
         _loss_of(config, log.n_items),
         passes,
-        _plan(config, seed),
+        _plan(config, seed, len(passes(0))),
         run,
         lambda judged: held.ndcg(_scorer(judged.state_dict(), settings, context).score, log.n_items),
     )
@@ -68,10 +73,26 @@ def network_of(config: SequentialConfig, n_items: int, *, ordered: bool, seed: i
         )
 
 
-def _plan(config: SequentialConfig, seed: int) -> Plan:
+def _start_of(config: SequentialConfig, log: Log, seed: int) -> np.ndarray[Any, Any]:
+    """Item vectors to start from: float32, shape (items, width)."""
+    near = np.zeros((log.n_items, config.width), np.float32)
+    if config.start == "svd":
+        near = start_vectors(log.histories, log.n_items, config.width, ordered=log.ordered, seed=seed)
+    # An item that nobody watched near another one, and every item of a random start, points anywhere.
+    lacking = ~near.any(axis=1)
+    random = generator(seed, "item vectors")
+    near[lacking] = random.standard_normal((int(lacking.sum()), config.width), dtype=np.float32)
+    near[lacking] *= np.float32(config.width**-0.5) * np.float32(1.0 if config.start == "random" else 0.1)
+    return near
+
+
+def _plan(config: SequentialConfig, seed: int, steps: int) -> Plan:
+    """The plan of a run whose passes have so many steps."""
     return Plan(
         passes=config.passes,
         rate=config.rate,
+        warmup=min(_WARMUP, config.passes * steps // 10),
+        measure="ndcg@10",
         average=config.average,
         patience=config.patience,
         seed=seed,
