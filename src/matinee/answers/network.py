@@ -4,7 +4,8 @@ score(i) = vector . items[i] / temperature, with the vector from `matinee.answer
 tensors are those of a `SequentialNetwork` by its own names, float32; its settings are the config and
 `layers`, `heads`, `gated`, `positions`, `times`, `longest`, `ordered` and `temperature`.
 
-Events of unknown items are left out as if they had not happened; of the rest, the last `longest` count.
+Events of unknown items are left out as if they had not happened; of the rest, the last `longest` count, and
+of a set, which has no last ones, any `longest`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from matinee.answers.context import Context
 from matinee.answers.decay import known
 from matinee.answers.forward_pass import ForwardPass
 from matinee.core.promise import Part
+from matinee.core.seeds import shuffle_keys
 from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64
 
 # Cells of a block of scores that nobody keeps.
@@ -55,6 +57,7 @@ class NetworkScorer:
         self._n = context.n_items
         self._network = ForwardPass(part.tensors, part.settings)
         self._temperature = np.float32(part.settings["temperature"])
+        self._keys = None if self._network.ordered else shuffle_keys(self._n)
         self._explained: _Explanation | None = None
 
     def score(self, askers: Askers) -> Float32:
@@ -98,12 +101,15 @@ class NetworkScorer:
         key = tuple(None if array is None else array.tobytes() for array in arrays)
         explained = self._explained
         if explained is None or explained.key != key:
-            there, latest = known(history, self._n), self._network.longest
-            places = np.flatnonzero(there)[-latest:]
+            standing, latest = self._standing(history), self._network.longest
             # Without one of the last events, one more of the earlier ones counts.
-            near = less_each(history.keep(there).last(latest + 1), len(places))
+            near = _picked(history, standing[-latest - 1 :])
+            places = standing[-latest:]
             explained = _Explanation(
-                key=key, events=len(history.items), places=places, vectors=self._vectors(near)
+                key=key,
+                events=len(history.items),
+                places=places,
+                vectors=self._vectors(less_each(near, len(places))),
             )
             self._explained = explained
         return explained
@@ -118,8 +124,32 @@ class NetworkScorer:
 
     def _vectors(self, histories: Histories) -> Float32:
         """What each history asks for, divided by the temperature: float32, shape (histories, width)."""
-        clean = histories.keep(known(histories, self._n)).last(self._network.longest)
-        return self._network.vectors(clean) / self._temperature
+        standing = _picked(histories, self._standing(histories))
+        return self._network.vectors(standing.last(self._network.longest)) / self._temperature
+
+    def _standing(self, histories: Histories) -> Int64:
+        """Positions of the events of known items, history by history, of which the last ones count: int64.
+
+        Those of sets stand by a hash of the item, so that which ones of a large set count is chance, and not
+        the order in which it was written.
+        """
+        places = np.flatnonzero(known(histories, self._n))
+        if self._keys is None:
+            return places
+        items = histories.items[places]
+        weights = np.ones(len(items)) if histories.weights is None else histories.weights[places]
+        return places[np.lexsort((weights, self._keys[items], histories.rows()[places]))]
+
+
+def _picked(histories: Histories, places: Int64) -> Histories:
+    """The same viewers with some of their events, in the order of `places`."""
+    counts = np.bincount(histories.rows()[places], minlength=len(histories))
+    return Histories(
+        items=histories.items[places],
+        offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]),
+        times=None if histories.times is None else histories.times[places],
+        weights=None if histories.weights is None else histories.weights[places],
+    )
 
 
 def log_totals(scores: Float32) -> Float32:
