@@ -1,8 +1,10 @@
 """Transformer blocks for histories: attention and a feed-forward layer, each after a norm (pre-norm).
 
-Two shapes. `plain`: x + f(norm(x)) with one hidden layer (Xiong et al. 2020). `gated` (LiGR: Borisyuk et al.
-2025, "From Features to Transformers", section 3; Shazeer 2020, "GLU variants", for the feed-forward): each
-branch is scaled by a gate that is learnt from the same input, and the hidden layer is SwiGLU.
+Two shapes. `plain`: x + f(norm(x)) with one hidden layer (Xiong et al. 2020, "On layer normalization in the
+transformer architecture"). `gated`: x + sigmoid(W x) * f(norm(x)), the gate read from the block's input as it
+came in, before the norm (LiGR: Borisyuk et al. 2025, "From Features to Transformers"; RecTools' LiGRLayer
+reads it there too). Its hidden layer is SwiGLU, two thirds as wide, so that its three matrices hold as many
+numbers as the two of a plain one (Shazeer 2020, "GLU variants improve transformer", section 2).
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from matinee.networks.biased_attention import biased_attention
 
 
 class LockedDropout(nn.Module):
@@ -58,7 +62,11 @@ class Attention(nn.Module):
             part.view(n, events, self.heads, width // self.heads).transpose(1, 2)
             for part in self.into(x).chunk(3, -1)
         )
-        seen = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias.to(x.dtype))
+        bias = bias.to(queries.dtype)
+        if bias.requires_grad and bias.device.type == "cpu":
+            seen = biased_attention(queries, keys, values, bias)
+        else:
+            seen = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
         return self.out(seen.transpose(1, 2).reshape(n, events, width))  # type: ignore[no-any-return]
 
 

@@ -1,13 +1,15 @@
-"""Softmax cross-entropy over a whole catalogue, or against sampled items, whose logits are never kept.
+"""Softmax cross-entropy over a whole catalogue, whose logits are never kept, or against sampled items.
 
 `softmax_loss`: the gradient with respect to vectors and items is computed in the forward pass, chunk by
 chunk, while the chunk's probabilities are still in the cache; the backward pass only scales it. Memory is
 that of one chunk, whatever the number of predictions (cut cross-entropy, Wijmans et al. 2024, has the same
 aim; it computes logits a second time in the backward pass, inside a kernel of its own).
 
-`sampled_loss`: one set of items drawn uniformly for all predictions of a batch, each logit corrected by the
-log of how often it was drawn, so that the sum estimates the whole catalogue's (Bengio and Senecal 2008;
-Klenitskiy and Vasilev 2023, "Turning dross into gold loss", for how many).
+`sampled_loss`: one set of items drawn uniformly for all predictions of a batch, each logit less the log of
+how often its item is expected among them, so that the sum of exponentials estimates the whole catalogue's
+without bias (Bengio and Senecal 2008, "Adaptive importance sampling"); the loss, its logarithm, is a little
+low on average, less so the more are drawn. Klenitskiy and Vasilev 2023, "Turning dross into gold loss", show
+that it takes many.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 # Logits of a chunk. On a CPU: about what a core's own cache holds; else enough to keep a device busy.
 _CELLS = {"cpu": 2**19}
@@ -49,7 +52,8 @@ def softmax_loss(
         smoothing: share of each target that is spread over all items.
 
     Returns:
-        A scalar: the weighted sum over the sum of weights.
+        A scalar: the weighted sum over the sum of weights; 0 where they sum to 0. A target whose chance is
+        below the smallest float counts as if it were that (87 nats in float32); its gradient is exact.
     """
     loss: Tensor = _ChunkedSoftmax.apply(  # type: ignore[no-untyped-call]
         vectors, items, targets, weights, temperature, smoothing
@@ -81,19 +85,18 @@ def sampled_loss(  # noqa: PLR0913 (the same as above, and what is drawn)
     Returns:
         A scalar: the weighted sum over the sum of weights.
     """
-    correction = math.log(max(1, len(items) - 1) / len(drawn))
-    own = (vectors * items[targets]).sum(-1, keepdim=True).float() / temperature
-    others = (vectors @ items[drawn].T).float() / temperature
+    # Of n draws, n / items are expected to be any one item: the target too, whose draws are hidden.
+    correction = math.log(len(items) / len(drawn))
+    rows = functional.embedding(torch.cat([targets, drawn]), items)
+    exact = torch.promote_types(_kind(vectors, items), torch.float32)
+    own = (vectors * rows[: len(targets)]).sum(-1, keepdim=True).to(exact) / temperature
+    others = (vectors @ rows[len(targets) :].T).to(exact) / temperature
     hidden = drawn[None, :] == targets[:, None]
-    total = torch.logsumexp(
-        torch.cat([own, (others + correction).masked_fill(hidden, float("-inf"))], dim=1), dim=1
-    )
-    losses = total - (1.0 - smoothing) * own.squeeze(1)
+    corrected = (others + correction).masked_fill(hidden, float("-inf"))
+    losses = torch.logsumexp(torch.cat([own, corrected], dim=1), dim=1) - (1.0 - smoothing) * own.squeeze(1)
     if smoothing:
         losses = losses - smoothing * others.mean(dim=1)
-    if weights is None:
-        return losses.mean()
-    return (losses * weights).sum() / weights.sum()
+    return (losses * _shares(weights, len(vectors), vectors.device).to(exact)).sum()
 
 
 class _ChunkedSoftmax(torch.autograd.Function):

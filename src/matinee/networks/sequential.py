@@ -51,8 +51,8 @@ class SequentialNetwork(nn.Module):
         heads: attention heads of each.
         hidden: width of a block's hidden layer.
         gated: whether blocks are gated (LiGR).
-        positions: "distance" (decay per head), "steps" (learnt per distance), "places" (learnt vectors by how
-            many events ago, as SASRec's), or "none".
+        positions: "distance" (decay per head), "steps" (learnt per distance), "places" (a learnt vector for
+            each place of a window, as SASRec's, but counted from the first event), or "none".
         decays: of "distance": a rate for each head.
         times: whether time between events is added to attention.
         longest: the longest history.
@@ -116,7 +116,7 @@ class SequentialNetwork(nn.Module):
         events = histories.items.shape[1]
         at = torch.arange(events, device=self.items.device)
         steps = at[:, None] - at
-        bias = torch.zeros(1, 1, events, events, device=self.items.device)
+        bias = self.items.new_zeros(1, 1, events, events)
         if self.distances is not None:
             bias = bias + self.distances(steps)
         if self.times is not None and histories.seconds is not None:
@@ -132,7 +132,7 @@ class SequentialNetwork(nn.Module):
         x = torch.cat([self.item_dropout(x), asking.expand(n, 1, -1)], dim=1)
         at = torch.arange(events + 1, device=self.items.device)
         hidden = (at[None, :] >= histories.lengths[:, None]) & (at < events)
-        bias = torch.zeros(n, 1, 1, events + 1, device=self.items.device)
+        bias = self.items.new_zeros(n, 1, 1, events + 1)
         if histories.weights is not None:
             bias[..., :events] = _log_weights(histories.weights)
         bias = bias.masked_fill(hidden[:, None, None, :], HIDDEN).expand(n, 1, events + 1, events + 1)
