@@ -262,7 +262,7 @@ def test_the_background_writes_one_at_a_time_and_training_goes_on(tmp_path, monk
             kept_here.save_if_due(lambda: taken)
         assert not written
         gate.set()
-        kept_here.save(taken)
+        kept_here.save(lambda: taken)
     assert len(written) == 2
 
 
@@ -290,7 +290,7 @@ def test_preflight_refuses_before_the_first_step(tmp_path, monkeypatch):
     other = Snapshot(tensors={"network/a": torch.ones(2)}, facts={})
     monkeypatch.setattr("matinee.train.preflight.read_checkpoint", lambda path: other)
     with pytest.raises(InputError, match=r"is not what was written"):
-        preflight(tmp_path, Snapshot(tensors={"network/a": torch.zeros(2)}, facts={}), lambda: None)
+        preflight(tmp_path, lambda: Snapshot(tensors={"network/a": torch.zeros(2)}, facts={}), lambda: None)
 
 
 def test_ctrl_c_waits_for_the_end_of_what_is_held_and_no_longer():

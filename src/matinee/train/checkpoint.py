@@ -155,15 +155,15 @@ class Checkpoints:
         self._flight = self._writer.submit(write_checkpoint, self.folder, take())
         self._next = time.monotonic() + self._every_s
 
-    def save(self, taken: Snapshot) -> None:
-        """Write one now, after the one that is under way.
+    def save(self, take: Callable[[], Snapshot]) -> None:
+        """Write one now, after the one that is under way; nothing is copied before that is done.
 
         Raises:
             InputError: one of them could not be written.
         """
         if self.folder is not None:
             self._landed()
-            write_checkpoint(self.folder, taken)
+            write_checkpoint(self.folder, take())
 
     def _landed(self) -> None:
         """Wait for the checkpoint that is under way; its error is raised here."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Protocol, TypeVar
 
@@ -23,8 +24,8 @@ from matinee.train.device import Place, find_place
 from matinee.train.interrupt import Interrupts
 from matinee.train.plan import Plan, average_at, rate_at
 from matinee.train.preflight import preflight
-from matinee.train.progress import Teller, farewell, sound_loss
-from matinee.train.state import Point, Snapshot, State, begin, restore, snapshot, weights_of
+from matinee.train.progress import Teller, farewell, sound_loss, sound_snapshot
+from matinee.train.state import Point, State, begin, restore, snapshot, weights_of
 
 B = TypeVar("B")
 B_co = TypeVar("B_co", covariant=True)
@@ -96,6 +97,7 @@ def train(  # noqa: PLR0913 (what is learnt, by which plan, how this run goes, a
     folder = run.checkpoints / fingerprint(plan, network, key) if run.checkpoints else None
     with place.fork_random(), Interrupts() as interrupts, Checkpoints(folder, run.checkpoint_every_s) as kept:
         state, notes = _start(network, plan, place, kept, validate)
+        sound = partial(sound_snapshot, state)
         told = Teller(run.tell, state, plan, notes)
         try:
             while not state.over(plan):
@@ -111,15 +113,15 @@ def train(  # noqa: PLR0913 (what is learnt, by which plan, how this run goes, a
                         _update(state, plan, len(batches), loss, predictions)
                         state.random = place.random_state()
                     told.now_and_then(state.step / len(batches))
-                    kept.save_if_due(lambda: _sound_snapshot(state))
+                    kept.save_if_due(sound)
                 value, cpu_s = _validated(state, plan, validate)
                 with interrupts.held():
                     _end_pass(state, plan, value, cpu_s)
                 told.now()
-            kept.save(_sound_snapshot(state))
+            kept.save(sound)
         except (KeyboardInterrupt, _Asked) as stop:
             if not interrupts.broken:
-                kept.save(snapshot(state))
+                kept.save(sound)
             kind = KeyboardInterrupt if isinstance(stop, KeyboardInterrupt) else Stopped
             raise kind(farewell(state, plan, folder is not None)) from None
     return _trained(state, notes)
@@ -143,7 +145,9 @@ def _start(
     if taken is not None:
         restore(state, taken)
     else:
-        preflight(kept.folder, snapshot(state), lambda: _validated(state, plan, validate, always=True))
+        preflight(
+            kept.folder, partial(snapshot, state), lambda: _validated(state, plan, validate, always=True)
+        )
     place.set_random_state(state.random)
     return state, notes
 
@@ -191,12 +195,6 @@ def _validated(
     if not math.isfinite(value):
         raise MatineeError(f"Validation after {state.epoch} passes gave {value}, expected a finite number.")
     return value, state.watch.lap()[0]
-
-
-def _sound_snapshot(state: State[N]) -> Snapshot:
-    """A snapshot that is worth keeping."""
-    sound_loss(state)
-    return snapshot(state)
 
 
 def _end_pass(state: State[N], plan: Plan, value: float | None, cpu_s: float) -> None:

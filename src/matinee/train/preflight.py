@@ -12,12 +12,12 @@ from matinee.train.checkpoint import read_checkpoint, require_disk, write_checkp
 from matinee.train.state import Snapshot
 
 
-def preflight(folder: Path | None, taken: Snapshot, answer: Callable[[], object]) -> None:
+def preflight(folder: Path | None, take: Callable[[], Snapshot], answer: Callable[[], object]) -> None:
     """Save, load, answer, before the first step.
 
     Args:
         folder: where checkpoints will go; None: none are kept.
-        taken: the run at its start.
+        take: copies the run at its start.
         answer: validates the untrained network.
 
     Raises:
@@ -25,6 +25,7 @@ def preflight(folder: Path | None, taken: Snapshot, answer: Callable[[], object]
         InputError: the folder cannot be written to, or gives back something else.
     """
     if folder is not None:
+        taken = take()
         require_disk(folder, _size_with_moments(taken))
         back = read_checkpoint(write_checkpoint(folder, taken))
         names = back.tensors.keys() ^ taken.tensors.keys()
@@ -32,6 +33,7 @@ def preflight(folder: Path | None, taken: Snapshot, answer: Callable[[], object]
             not torch.equal(back.tensors[name], tensor) for name, tensor in taken.tensors.items()
         ):
             raise InputError(f"A checkpoint read from {folder} is not what was written: give another folder.")
+        del taken, back
     answer()
 
 

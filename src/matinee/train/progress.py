@@ -10,7 +10,7 @@ from typing import Any
 from matinee.core.errors import MatineeError
 from matinee.core.run import Step
 from matinee.train.plan import Plan
-from matinee.train.state import N, State
+from matinee.train.state import N, Snapshot, State, snapshot
 
 _EVERY_S = 1.0
 
@@ -82,6 +82,16 @@ def sound_loss(state: State[N]) -> float | None:
             f"The loss became {loss} in pass {state.epoch + 1}: take a lower rate, or a clip of 1."
         )
     return loss
+
+
+def sound_snapshot(state: State[N]) -> Snapshot:
+    """A snapshot that is worth going on from.
+
+    Raises:
+        MatineeError: the loss is no number any more.
+    """
+    sound_loss(state)
+    return snapshot(state)
 
 
 def farewell(state: State[N], plan: Plan, kept: bool) -> str:
