@@ -22,11 +22,12 @@ app.main()
 """
 
 
-def test_ctrl_c_is_a_sentence_and_exit_status_1():
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_is_a_sentence_and_exit_status_1(how):
     words = [sys.executable, "-c", LONG, "check", "log.csv"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "waiting\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     said = process.communicate(timeout=30)[1]
     assert said == "matinee: Stopped; what was finished is kept.\n"
     assert process.returncode == 1
@@ -60,3 +61,13 @@ def test_help_and_wrong_calls_keep_their_statuses(words, status):
     )
     assert done.returncode == status
     assert "Stopped" not in done.stderr
+
+
+@pytest.mark.parametrize("words", ["import matinee", "import matinee.cli; matinee.cli.main()"])
+def test_neither_the_import_nor_the_help_loads_torch(words):
+    code = f"import sys; sys.argv = ['matinee', '--help']\nimport atexit\n{SAY_TORCH}\n{words}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "torch: False\n"
+
+
+SAY_TORCH = "atexit.register(lambda: print('torch:', 'torch' in sys.modules, file=sys.stderr))"

@@ -134,6 +134,21 @@ def test_version_names_what_it_found():
     found = json.loads(run("version", "--json", "-").stdout)
     assert found["matinee"]
     assert found["numpy"]
+    if found["torch"]:
+        device, precision = found["device"].rsplit(", ", 1)
+        assert device.startswith(("cpu", "cuda"))
+        assert precision in {"float32", "bfloat16"}
+    else:
+        assert found["device"] is None
+
+
+def test_version_says_why_torch_cannot_be_loaded(monkeypatch):
+    monkeypatch.setattr("matinee.cli.version._version_of", lambda name: "9.9" if name == "torch" else None)
+    monkeypatch.setitem(sys.modules, "matinee.train.device", None)
+    found = json.loads(run("version", "--json", "-").stdout)
+    assert found["device"].startswith("torch cannot be loaded: ")
+    monkeypatch.setattr("matinee.cli.version._version_of", lambda _name: None)
+    assert json.loads(run("version", "--json", "-").stdout)["device"] is None
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,13 @@ def find_place(device: str = "auto", precision: str = "auto") -> Place:
     return Place(device=found, half=has_half_units(found) if precision == "auto" else precision == "bfloat16")
 
 
+def place_words() -> str:
+    """Where a network would train here if nobody chose, as a bug report says it: `cpu, float32`."""
+    place = find_place()
+    name = f" ({torch.cuda.get_device_name(place.device)})" if place.device.type == "cuda" else ""
+    return f"{place.device}{name}, {'bfloat16' if place.half else 'float32'}"
+
+
 def has_half_units(device: torch.device, words: frozenset[str] | None = None) -> bool:
     """Whether a device computes bfloat16 products in units of their own.
 
