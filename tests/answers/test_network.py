@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matinee.answers.context import Context
@@ -45,8 +45,8 @@ def a_network(seed=0, **options):
 
 def part_of(network, temperature=0.7, **options):
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    settings = {**OPTIONS, **options, "temperature": temperature}
-    return Part(kind="network", settings=settings, tensors=tensors)
+    told = {**OPTIONS, **options, "temperature": temperature}
+    return Part(kind="network", settings=told, tensors=tensors)
 
 
 def a_scorer(network, **options):
@@ -163,6 +163,7 @@ def test_histories_of_several_stretches(positions):
     assert_equal(a_scorer(network, **options).score(newcomers(histories)), by_torch(network, histories, 300))
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 30), max_size=12),
     seed=st.integers(0, 10),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matinee.answers.context import Context
@@ -38,9 +38,9 @@ def a_network(seed=0, n_items=N_ITEMS, ordered=True):
         tensors[f"blocks.0.{name}.bias"] = drawn(shape[0])
     for norm in ("blocks.0.norms.0", "blocks.0.norms.1", "last_norm"):
         tensors[f"{norm}.weight"], tensors[f"{norm}.bias"] = 1 + drawn(WIDTH), drawn(WIDTH)
-    settings = {"layers": 1, "heads": 2, "gated": False, "positions": "distance", "times": False}
-    settings |= {"longest": 6, "ordered": ordered, "temperature": 0.7}
-    return Part(kind="network", settings=settings, tensors=tensors)
+    told = {"layers": 1, "heads": 2, "gated": False, "positions": "distance", "times": False}
+    told |= {"longest": 6, "ordered": ordered, "temperature": 0.7}
+    return Part(kind="network", settings=told, tensors=tensors)
 
 
 def a_sparse_model(seed=1, bias=False):
@@ -55,8 +55,8 @@ def a_sparse_model(seed=1, bias=False):
 
 def factors():
     items = np.random.default_rng(2).normal(0.0, 1.0, (N_ITEMS, 4)).astype(np.float32)
-    settings = {"decay": 0.8, "unobserved": 0.1, "ridge": 0.1, "exponent": 1.0}
-    return Part(kind="factors", settings=settings, tensors={"items": items})
+    told = {"decay": 0.8, "unobserved": 0.1, "ridge": 0.1, "exponent": 1.0}
+    return Part(kind="factors", settings=told, tensors={"items": items})
 
 
 def a_context(n_items=N_ITEMS):
@@ -65,21 +65,21 @@ def a_context(n_items=N_ITEMS):
 
 def product_of(parts, weights, floors=None, lengths=()):
     floors = [0.01] * (len(parts) - 1) if floors is None else floors
-    settings = {"parts": list(parts), "floors": floors, "weights": weights, "lengths": list(lengths)}
-    return Part(kind="product", settings=settings, tensors={})
+    told = {"parts": list(parts), "floors": floors, "weights": weights, "lengths": list(lengths)}
+    return Part(kind="product", settings=told, tensors={})
 
 
 def the_formula(product, parts, histories):
     """Scores by the formula, in double precision, an asker and an item at a time."""
-    settings, rows = product.settings, []
-    first, *others = (make_scorer(parts[name], a_context()) for name in settings["parts"])
+    told, rows = product.settings, []
+    first, *others = (make_scorer(parts[name], a_context()) for name in told["parts"])
     for row in range(len(histories)):
         asker = newcomers(histories.take(np.array([row])))
         known = [code for code in asker.histories.items if 0 <= code < N_ITEMS]
-        sort = sum(len(known) >= length for length in settings["lengths"])
+        sort = sum(len(known) >= length for length in told["lengths"])
         logits = first.score(asker)[0].astype(np.float64)
         scores = logits - np.log(np.exp(logits).sum())
-        for other, floor, weights in zip(others, settings["floors"], settings["weights"], strict=True):
+        for other, floor, weights in zip(others, told["floors"], told["weights"], strict=True):
             found = other.score(asker)[0].astype(np.float64)
             scores = scores + [weights[sort] * np.log(max(one, floor)) for one in found]
         rows.append(scores)
@@ -89,6 +89,7 @@ def the_formula(product, parts, histories):
 HISTORIES = st.lists(st.lists(st.integers(-2, N_ITEMS + 1), max_size=12), min_size=1, max_size=5)
 
 
+@settings(deadline=None)
 @given(
     lists=HISTORIES,
     lengths=st.lists(st.integers(1, 10), max_size=2, unique=True).map(sorted),
@@ -106,6 +107,7 @@ def test_scores_are_the_formula(lists, lengths, weights, floors):
     np.testing.assert_allclose(found, the_formula(product, parts, histories_of(lists)), atol=2e-4)
 
 
+@settings(deadline=None)
 @given(lists=HISTORIES)
 def test_an_asker_alone_is_answered_as_in_company(lists):
     parts = {"network": a_network(), "linear": a_sparse_model()}
@@ -117,6 +119,7 @@ def test_an_asker_alone_is_answered_as_in_company(lists):
         np.testing.assert_allclose(alone[0], together[row], atol=1e-4)
 
 
+@settings(deadline=None)
 @given(history=st.lists(st.integers(-2, N_ITEMS + 1), max_size=14), bias=st.booleans())
 def test_leaving_out_in_a_linear_model_is_answering_without(history, bias):
     scorer = make_scorer(a_sparse_model(bias=bias), a_context())
