@@ -54,13 +54,15 @@ class AdamW:
                 continue
             moved: list[Tensor] = [self._parameters[name] for name in names]
             moments = [self._moment(name) for name in names]
+            counts = [count for _, _, count in moments]
+            torch._foreach_add_(counts, 1.0)
             torch._fused_adamw_(
                 moved,
                 [p.grad for p in moved if p.grad is not None],
                 [first for first, _, _ in moments],
                 [second for _, second, _ in moments],
                 [],
-                [count.add_(1.0) for _, _, count in moments],
+                counts,
                 lr=rate,
                 beta1=self._betas[0],
                 beta2=self._betas[1],
