@@ -49,7 +49,7 @@ class Part:
     """A fitted model, or one part of a blend: arrays and settings, never code.
 
     Attributes:
-        kind: the name of the scorer that reads it, a key of `SCORERS` or `JOINED` of `matinee.answers.scorers`.
+        kind: the name of the scorer that reads it, a key of `matinee.answers.scorers`'s two tables.
         settings: what it was fitted with and what the scorer needs, plain JSON values.
         tensors: named arrays: everything an answer needs.
         sums: named arrays kept so that new events update the fit in seconds; no answer needs them.
