@@ -136,7 +136,7 @@ class RecommenderTests:
         random = np.random.default_rng(0)
         for _ in range(20):
             point = draw(self.make().space, random)
-            shown = config_values(self.make(**point).config)
+            shown = _flat(config_values(self.make(**point).config))
             assert {key: shown[key] for key in point} == json.loads(json.dumps(point))
 
     def test_each_setting_moved_across_its_range_changes_a_score(self) -> None:
@@ -316,6 +316,17 @@ class RecommenderTests:
         difference = foresight(self.fitted, log) - foresight(_fit_popularity, log)
         error = difference.std() / np.sqrt(len(difference))
         assert difference.mean() <= self.allowance * error + 1e-9, (difference.mean(), error)
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by name, those of a part after its own name and a dot."""
+    inner = {
+        f"{part}.{key}": value
+        for part in values
+        if isinstance(values[part], Mapping)
+        for key, value in values[part].items()
+    }
+    return {**values, **inner}
 
 
 def _fit_popularity(log: InteractionLog) -> Model:

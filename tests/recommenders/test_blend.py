@@ -1,0 +1,109 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from matinee.core.errors import SettingsError
+from matinee.core.run import Run
+from matinee.core.settings import config_values
+from matinee.recommenders import make_recommender
+from matinee.recommenders.blend import Blend
+from matinee.recommenders.held_out import hold_out
+from matinee.testing.recommenders import RecommenderTests
+from matinee.testing.tastes import predictable_log
+
+SMALL = {
+    "sequential": {"width": 16, "layers": 1, "passes": 5, "batch_events": 256, "rate": 0.01, "longest": 20},
+    "ials": {"factors": 8, "epochs": 3},
+}
+
+
+class TestBlend(RecommenderTests):
+    name = "blend"
+    parts = frozenset({"blend", "sequential", "transitions", "ials"})
+    # The weights are given: chosen ones may differ between two logs that a test compares.
+    settings = {**SMALL, "weights": (2.0, 1.0)}  # noqa: RUF012
+    additive = False
+    idle = {  # noqa: RUF012
+        "sequential": "its own suite moves each of its settings",
+        "transitions": "its own suite moves each of its settings",
+        "ials": "its own suite moves each of its settings",
+    }
+    moves = {  # noqa: RUF012
+        "weights": ((1.0, 0.0), (1.0, 2.0)),
+        "partners": (("transitions", "ials"), ("ials", "transitions")),
+    }
+
+
+@pytest.fixture(scope="module")
+def log():
+    return predictable_log(300)
+
+
+@pytest.fixture(scope="module")
+def model(log):
+    return make_recommender("blend", SMALL).fit(log)
+
+
+def test_the_product_is_that_of_its_parts_fitted_alone(log, model):
+    for name in ("sequential", "transitions", "ials"):
+        values = config_values(model.parts and getattr(make_recommender("blend", SMALL).config, name))
+        alone = make_recommender(name, values).fit(log, seed=0).parts[name]
+        for key, tensor in alone.tensors.items():
+            np.testing.assert_array_equal(model.parts[name].tensors[key], tensor)
+
+
+def test_the_chosen_weights_rank_what_was_held_out_at_least_as_well_as_others(log, model):
+    held = hold_out(log, 0)
+    chosen = tuple(row[0] for row in model.parts["blend"].settings["weights"])
+    # The finished parts have seen more than those that the weights were chosen by: nearly as well.
+    best = held.ndcg(model.scores, log.n_items)
+    for weights in ((0.0, 0.0), (3.0, 0.0), (0.0, 1.0)):
+        settings = dict(model.parts["blend"].settings) | {"weights": [[weight] for weight in weights]}
+        other = dataclasses.replace(model.parts["blend"], settings=settings)
+        reweighed = dataclasses.replace(model, parts={**model.parts, "blend": other})
+        assert held.ndcg(reweighed.scores, log.n_items) <= best + 0.02, (chosen, weights)
+
+
+def test_given_weights_are_used_as_they_are(log):
+    model = make_recommender("blend", {**SMALL, "weights": (0.7, 0.1)}).fit(log)
+    assert model.parts["blend"].settings["weights"] == [[0.7], [0.1]]
+
+
+def test_parts_that_were_fitted_before_are_found(log, model):
+    class Kept:
+        def __init__(self):
+            self.asked = []
+
+        def find(self, name, settings, seed):
+            self.asked.append((name, seed))
+            return model.parts[name], {}
+
+        def keep(self, *args):
+            raise AssertionError("nothing new was fitted")
+
+    kept = Kept()
+    again = make_recommender("blend", {**SMALL, "weights": (1.0, 0.5)}).fit(log, run=Run(kept=kept))
+    assert kept.asked == [("sequential", 0), ("transitions", 0), ("ials", 0)]
+    assert again.parts["sequential"] is model.parts["sequential"]
+
+
+def test_a_parts_settings_are_written_with_a_dot():
+    config = Blend(**{"sequential.width": "32", "transitions.ridge": "100", "ials": {"factors": 4}}).config
+    assert (config.sequential.width, config.transitions.ridge, config.ials.factors) == (32, 100.0, 4)
+    assert Blend(**config_values(config)).config == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"sequential.widht": 3}, "width"),
+        ({"partners": ("ease",)}, "ease"),
+        ({"partners": ("ials", "ials")}, "once"),
+        ({"weights": (1.0,)}, "2 weights"),
+        ({"weights": (1.0, -1.0)}, "at least 0"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused(settings, words):
+    with pytest.raises(SettingsError, match=words):
+        Blend(**settings)

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+
+from matinee.core.errors import SettingsError
+from matinee.recommenders import make_recommender
+from matinee.recommenders.held_out import hold_out, without
+from matinee.recommenders.network_settings import drawn_negatives
+from matinee.testing.recommenders import RecommenderTests
+from matinee.testing.tastes import predictable_log
+
+SMALL = {"width": 16, "layers": 1, "passes": 6, "batch_events": 256, "rate": 0.01, "longest": 20}
+
+
+class TestSequential(RecommenderTests):
+    name = "sequential"
+    settings = SMALL
+    additive = False
+    # What was turned down is kept from whoever turned it down, and teaches nobody else yet.
+    heeds_noes = False
+    moves = {  # noqa: RUF012
+        "hidden": (1, 4),
+        "times": (False, True),
+        "start": ("svd", "random"),
+        "negatives": (0, 8),
+        "last": (0, 1),
+        "average": (0.0, 0.9),
+        "width": (8, 16),
+        "longest": (2, 20),
+        "passes": (1, 4),
+        "batch_events": (64, 256),
+    }
+    idle = {"patience": "the suite's passes are too few to lose patience"}  # noqa: RUF012
+
+
+@pytest.fixture(scope="module")
+def log():
+    return predictable_log(300)
+
+
+def test_nothing_is_learnt_from_what_is_held_out(log):
+    held = hold_out(log, seed=3)
+    assert 25 <= len(held) <= 31
+    taught = without(log, held).histories
+    assert len(taught.items) == len(log.histories.items) - len(held)
+    for row, viewer in enumerate(held.askers.viewers.tolist()):
+        whole = log.histories.row(viewer)
+        assert held.askers.histories.row(row).tolist() == whole[:-1].tolist()
+        assert taught.row(viewer).tolist() == whole[:-1].tolist()
+        assert held.targets[row] == whole[-1]
+    others = np.setdiff1d(np.arange(len(log.histories)), held.askers.viewers)
+    assert all(taught.row(v).tolist() == log.histories.row(v).tolist() for v in others.tolist())
+
+
+def test_another_seed_holds_out_others(log):
+    assert hold_out(log, 0).askers.viewers.tolist() == hold_out(log, 0).askers.viewers.tolist()
+    assert hold_out(log, 0).askers.viewers.tolist() != hold_out(log, 1).askers.viewers.tolist()
+
+
+def test_of_a_log_without_order_any_event_is_held_out():
+    log = predictable_log(300, order="none")
+    held = hold_out(log, 0)
+    lasts = [
+        int(log.histories.row(v)[-1]) == int(t)
+        for v, t in zip(held.askers.viewers, held.targets, strict=True)
+    ]
+    assert 0 < sum(lasts) < len(held)
+    assert without(log, held).histories.lengths.sum() == len(log.histories.items) - len(held)
+
+
+def test_gains_are_ndcg_of_the_full_ranking(log):
+    held = hold_out(log, 0)
+    scores = np.random.default_rng(0).standard_normal((len(held), log.n_items)).astype(np.float32)
+    found = held.gains(scores.copy())
+    for row in range(len(held)):
+        seen = set(held.askers.histories.row(row).tolist())
+        order = [item for item in np.argsort(-scores[row]) if int(item) not in seen]
+        rank = order.index(int(held.targets[row]))
+        assert found[row] == pytest.approx(1 / np.log2(rank + 2) if rank < 10 else 0.0)
+
+
+def test_a_large_catalogue_is_learnt_against_drawn_items():
+    config = make_recommender("sequential").config
+    assert drawn_negatives(config, 3_416) == 0
+    assert 0 < drawn_negatives(config, 1_000_000) < 10_000
+    assert drawn_negatives(make_recommender("sequential", {"negatives": 64}).config, 3_416) == 64
+
+
+def test_a_start_from_what_is_watched_near_what_learns_sooner(log):
+    def foretold(start):
+        held = hold_out(log, 0)
+        model = make_recommender("sequential", {**SMALL, "passes": 1, "start": start}).fit(log)
+        return held.ndcg(model.scores, log.n_items)
+
+    assert foretold("svd") > foretold("random") + 0.05
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("positions", "far"),
+        ("start", "zeros"),
+        ("decays", (0.5, 1.0)),
+        ("decays", ()),
+        ("width", 7),
+        ("passes", 0),
+        ("dropout", 1.0),
+        ("temperature", 0.0),
+        ("negatives", -1),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_name(setting, value):
+    with pytest.raises(SettingsError, match=setting):
+        make_recommender("sequential", {setting: value})
