@@ -37,46 +37,40 @@ class Peer:
     network: bool = True
 
 
-_RECTOOLS = {"n_factors": 64, "n_blocks": 2, "n_heads": 1, "lr": 0.003}
+_RECTOOLS = {"n_factors": 64, "n_blocks": 2, "n_heads": 2, "lr": 0.003, "batch_size": 16}
+_SASREC = {**_RECTOOLS, "dropout_rate": 0.1}
 
 PEERS = {
     "rectools-sasrec": Peer(
         program="rectools_sasrec",
         environment="rectools",
         library="rectools",
-        settings={**_RECTOOLS, "loss": "softmax", "batch_size": 16, "dropout_rate": 0.1},
+        settings={**_SASREC, "loss": "softmax"},
         tries=(
-            {"n_heads": 2, "lr": 0.001, "batch_size": 128, "dropout_rate": 0.2},
-            {"n_heads": 2, "lr": 0.001, "batch_size": 32, "dropout_rate": 0.2},
-            {"n_heads": 2, "batch_size": 32, "dropout_rate": 0.2},
-            {"n_heads": 2},
-            {"batch_size": 8, "dropout_rate": 0.2},
+            {"lr": 0.001, "batch_size": 128, "dropout_rate": 0.2},
+            {"lr": 0.001, "batch_size": 32, "dropout_rate": 0.2},
+            {"batch_size": 32, "dropout_rate": 0.2},
+            {"n_heads": 1, "batch_size": 8, "dropout_rate": 0.2},
         ),
     ),
+    # LiGR blocks with the settings of the plain ones, not tuned apart.
     "rectools-ligr": Peer(
         program="rectools_sasrec",
         environment="rectools",
         library="rectools",
-        settings={**_RECTOOLS, "blocks": "ligr", "loss": "softmax", "batch_size": 16, "dropout_rate": 0.1},
+        settings={**_SASREC, "blocks": "ligr", "loss": "softmax"},
     ),
     "rectools-esasrec": Peer(
         program="rectools_sasrec",
         environment="rectools",
         library="rectools",
-        settings={
-            **_RECTOOLS,
-            "blocks": "ligr",
-            "loss": "sampled_softmax",
-            "n_negatives": 256,
-            "batch_size": 16,
-            "dropout_rate": 0.1,
-        },
+        settings={**_SASREC, "blocks": "ligr", "loss": "sampled_softmax", "n_negatives": 256},
     ),
     "rectools-flat": Peer(
         program="rectools_flat",
         environment="rectools",
         library="rectools",
-        settings={**_RECTOOLS, "batch_size": 16, "dropout": 0.1, "spread": 0.02},
+        settings={**_RECTOOLS, "n_heads": 1, "dropout": 0.1, "spread": 0.02},
         tries=(
             {"n_heads": 2, "lr": 0.001, "batch_size": 32, "dropout": 0.2},
             {"n_heads": 2, "dropout": 0.2},
