@@ -1,0 +1,122 @@
+"""How much memory training a network will take, from sizes alone: nothing here loads torch.
+
+Counted at the fullest moment of a step, which is the beginning of the backward pass: every copy of the
+weights, a checkpoint under way, what each layer keeps for its gradient, and what the loss and the first
+gradients need besides. benchmarks/memory_train.py measures how far off it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_FLOAT = 4
+# Torch 2.13 loaded, its kernels used once: anonymous memory beyond that of Python with numpy.
+_TORCH = 137 * 2**20
+# Logits of one chunk of the loss (`networks.losses`), and the fewest rows of one.
+_CHUNK_CELLS, _CHUNK_ROWS = 2**19, 16
+_STEPS, _TIMES = 512, 33
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSize:
+    """What decides how much memory training a `SequentialNetwork` takes.
+
+    Attributes:
+        n_items: size of the catalogue.
+        width: of item vectors.
+        layers: blocks.
+        heads: attention heads of each.
+        hidden: width of a block's hidden layer.
+        gated: whether blocks are gated.
+        positions: as `SequentialNetwork` takes it.
+        times: whether times between events are looked at.
+        longest: the longest history of a batch.
+        batch_events: events of a batch, filling included.
+        drawn: items that the loss draws; 0: it looks at all.
+        half: whether products are computed in bfloat16.
+        average: whether weights are averaged.
+        validated: whether the best weights are kept.
+        checkpoints: whether checkpoints are written.
+    """
+
+    n_items: int
+    width: int = 64
+    layers: int = 2
+    heads: int = 2
+    hidden: int = 256
+    gated: bool = False
+    positions: str = "distance"
+    times: bool = False
+    longest: int = 200
+    batch_events: int = 4096
+    drawn: int = 0
+    half: bool = False
+    average: bool = True
+    validated: bool = True
+    checkpoints: bool = True
+
+
+def predicted_bytes(size: NetworkSize) -> int:
+    """Peak anonymous memory of training beyond what the process has before torch is loaded.
+
+    The log, what validation takes and what the start of item vectors takes are not in it.
+    """
+    table = size.n_items * size.width * _FLOAT
+    weights = parameters(size) * _FLOAT
+    kept = weights * (3 + size.average + size.validated)
+    copied = kept if size.checkpoints else 0
+    # Item vectors have gradients as answers and as what was read; both stand until they are added up.
+    fullest = max(_kept_by_layers(size) + max(_loss(size, table), table + _first_gradients(size)), 3 * table)
+    return _TORCH + kept + copied + (weights - table) + fullest
+
+
+def parameters(size: NetworkSize) -> int:
+    """Numbers that are learnt."""
+    width, hidden = size.width, _narrow(size)
+    into = 2 * hidden if size.gated else hidden
+    block = 4 * (width**2 + width) + 4 * width + (width + 1) * into + (hidden + 1) * width
+    block += 2 * (width**2 + width) if size.gated else 0
+    places = {"places": size.longest * width, "steps": size.heads * min(size.longest, _STEPS)}
+    times = size.heads * _TIMES if size.times else 0
+    return size.n_items * width + size.layers * block + 2 * width + places.get(size.positions, 0) + times
+
+
+def _kept_by_layers(size: NetworkSize) -> int:
+    """What the forward pass keeps for the backward one."""
+    width, hidden, learnt = size.width, _narrow(size), _learnt_bias(size)
+    # Input, two norms, queries, keys, values, what was seen, the middle; the hidden layer before and after.
+    numbers = 8 * width + (4 * hidden + 4 * width if size.gated else 2 * hidden)
+    if size.half:
+        numbers = 7 * width + (2 * hidden + 3 * width if size.gated else hidden)
+    # A bias that is learnt has attention keep its chances, and copies of what they were made from.
+    numbers += (size.heads * size.longest + 3 * width) if learnt else size.heads
+    ends = 5 * width
+    # Of each pair of events: its bias and its octave are kept; what those are made from, in float64, leaves
+    # holes that the allocator does not fill (measured).
+    bias = (size.heads + 2 + 10) * size.longest if size.times else 0
+    return size.batch_events * (size.layers * numbers + ends + bias) * _FLOAT
+
+
+def _first_gradients(size: NetworkSize) -> int:
+    """What the last block's gradients need besides."""
+    hidden = _narrow(size)
+    numbers = (5 if size.gated else 3) * hidden + 4 * size.width
+    if _learnt_bias(size):
+        numbers = max(numbers, (2 * size.heads * size.longest) + 4 * size.width)
+    return size.batch_events * numbers * _FLOAT
+
+
+def _loss(size: NetworkSize, table: int) -> int:
+    """What the loss needs besides: two gradients of all items, and a chunk of logits or all drawn ones."""
+    if size.drawn:
+        return max(2 * table, 6 * size.batch_events * size.drawn * _FLOAT)
+    return 2 * table + max(_CHUNK_CELLS, _CHUNK_ROWS * size.n_items) * _FLOAT
+
+
+def _narrow(size: NetworkSize) -> int:
+    """Width of the hidden layer as it is built."""
+    return max(8, round(size.hidden * 2 / 3 / 8) * 8) if size.gated else size.hidden
+
+
+def _learnt_bias(size: NetworkSize) -> bool:
+    return size.times or size.positions == "steps"
