@@ -25,7 +25,7 @@ from matinee.core.errors import SettingsError
 from matinee.core.promise import Log, Needs, Part, Scorer
 from matinee.core.run import Run, Step
 from matinee.core.settings import config_values, make_config
-from matinee.core.space import Choice, Space
+from matinee.core.space import Space
 from matinee.core.types import Float32, Int64
 from matinee.recommenders.held_out import HeldOut, hold_out, without
 from matinee.recommenders.ials import Ials, IalsConfig
@@ -52,14 +52,15 @@ class BlendConfig:
             held back from the fit.
         sequential: settings of the network.
         transitions: settings of the partner of that name.
-        ials: settings of the partner of that name.
+        ials: settings of the partner of that name; by default small, and with no decay: what a viewer likes
+            at all is what the others leave to be said.
     """
 
     partners: tuple[str, ...] = ("transitions", "ials")
     weights: tuple[float, ...] = ()
     sequential: SequentialConfig = field(default_factory=SequentialConfig)
     transitions: TransitionsConfig = field(default_factory=TransitionsConfig)
-    ials: IalsConfig = field(default_factory=IalsConfig)
+    ials: IalsConfig = field(default_factory=lambda: IalsConfig(factors=32, epochs=5, decay=1.0))
 
     def __post_init__(self) -> None:
         """Refuse partners that nobody knows, and weights that are not theirs."""
@@ -92,7 +93,6 @@ class Blend:
     # Rows whose fitted parts it takes where it finds them.
     looks_for: ClassVar[tuple[str, ...]] = ("sequential", *_PARTNERS)
     space: ClassVar[Space] = {
-        "partners": Choice((("transitions",), ("transitions", "ials"))),
         **{f"sequential.{key}": values for key, values in Sequential.space.items()},
         **{f"transitions.{key}": values for key, values in Transitions.space.items()},
     }
@@ -224,5 +224,8 @@ def _config(settings: Mapping[str, Any]) -> BlendConfig:
             inner[part] |= value
         else:
             own[key] = value
-    made = {name: make_config(cls, inner[name], f"blend.{name}") for name, cls in classes.items()}
-    return make_config(BlendConfig, own | {name: made[name] for name in made if name not in own}, "blend")
+    usual = config_values(BlendConfig())
+    made = {
+        name: make_config(cls, usual[name] | inner[name], f"blend.{name}") for name, cls in classes.items()
+    }
+    return make_config(BlendConfig, made | own, "blend")

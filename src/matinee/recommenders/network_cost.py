@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from matinee.core.promise import Log, Needs
-from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives
+from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved
 from matinee.train.memory import NetworkSize, predicted_bytes
 
 # Float operations a second of one core in single precision, all losses included; measured on ML-1M.
@@ -14,6 +14,7 @@ _FLOPS = 4.5e10
 
 def network_needs(config: SequentialConfig, log: Log) -> Needs:
     """Memory and time of a fit, were every pass made."""
+    config = resolved(config, log)
     lengths = np.minimum(log.histories.lengths, config.longest).astype(np.float64)
     tokens = float(lengths.sum())
     looked = drawn_negatives(config, log.n_items) or log.n_items
@@ -31,7 +32,7 @@ def network_needs(config: SequentialConfig, log: Log) -> Needs:
         positions=config.positions,
         times=config.times,
         longest=int(min(config.longest, lengths.max(initial=1.0))),
-        batch_events=config.batch_events,
+        batch_events=config.batch_events or 1,
         drawn=drawn_negatives(config, log.n_items),
         average=config.average > 0.0,
     )

@@ -18,8 +18,9 @@ from matinee.core.seeds import generator
 from matinee.networks.losses import sampled_loss, softmax_loss
 from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.held_out import HeldOut, without
-from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, settings_of
+from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved, settings_of
 from matinee.recommenders.start_vectors import start_vectors
+from matinee.train.device import find_place
 from matinee.train.loop import train
 from matinee.train.plan import Plan
 from matinee.train.sequences import Batch, Reading, next_events, other_halves
@@ -31,12 +32,17 @@ _WARMUP = 100
 def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, run: Run) -> Part:
     """Train on all but what is held out; the part that answers."""
     taught = without(log, held)
+    config = resolved(config, log)
     settings = settings_of(config, log)
     network = network_of(config, log.n_items, ordered=log.ordered, seed=seed)
     with torch.no_grad():
         network.items.copy_(torch.from_numpy(_start_of(config, taught, seed)))
     reading = Reading(
-        longest=config.longest, batch_events=config.batch_events, times=config.times, last=config.last
+        longest=config.longest,
+        batch_events=config.batch_events or 1,
+        times=config.times,
+        last=config.last,
+        device=str(find_place(run.device, run.precision).device),
     )
     passes = (next_events if log.ordered else other_halves)(taught.histories, reading, seed)
     context = context_of(taught)
@@ -48,7 +54,9 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
         run,
         lambda judged: held.ndcg(_scorer(judged.state_dict(), settings, context).score, log.n_items),
     )
-    facts = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
+    facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
+    if trained.validation is not None:
+        facts["validation"] = ["ndcg@10", trained.validation]
     return Part(kind="network", settings=settings | facts, tensors=_arrays(trained.best))
 
 
@@ -68,8 +76,8 @@ def network_of(config: SequentialConfig, n_items: int, *, ordered: bool, seed: i
             times=config.times,
             longest=config.longest,
             ordered=ordered,
-            dropout=config.dropout,
-            item_dropout=config.item_dropout,
+            dropout=config.dropout or 0.0,
+            item_dropout=config.item_dropout or 0.0,
         )
 
 

@@ -159,5 +159,5 @@ class _Columns:
         targets = self._tensor(self._items[foretold])
         return Batch(histories=histories, rows=self._tensor(rows), targets=targets, weights=weights)
 
-    def _tensor(self, array: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+    def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
