@@ -13,7 +13,7 @@ ways to join them came to.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, ClassVar
 
@@ -180,11 +180,12 @@ def _partner_part(partner: Any, log: Log, seed: int, run: Run) -> Part:
     values = config_values(partner.config)
     found = run.kept.find(partner.name, values, seed) if run.kept else None
     if found:
-        return found[0]
+        return replace(found[0], sums={})
     part: Part = partner.fit(log, seed=seed).parts[partner.name]
     if run.kept:
         run.kept.keep(partner.name, values, seed, part, {})
-    return part
+    # A blend takes in new events by a new fit, so what an update would need is not kept.
+    return replace(part, sums={})
 
 
 def _some(held: HeldOut, n_items: int) -> list[Int64]:
