@@ -2,10 +2,10 @@
 
     python benchmarks/network.py --sets ml-1m --seeds 0,1,2
 
-Every fit runs in a process of its own, on one thread, on what the protocol leaves for training; the test is scored
-once a seed. Means and intervals are over viewers and seeds. The machine's rate of float32 and bfloat16 products is
-stated beside the CPU-seconds. Results go to results/network-SET.json. `--tries N` searches N settings of each on
-validation first and writes results/network-SET-tuned.json.
+Every fit runs in a process of its own, on one thread, on what the protocol leaves for training; the test is
+scored once a seed. Means and intervals are over viewers and seeds. The machine's rate of float32 and bfloat16
+products is stated beside the CPU-seconds. Results go to results/network-SET.json. `--tries N` searches N
+settings of each on validation first and writes results/network-SET-tuned.json.
 """
 
 from __future__ import annotations
@@ -137,10 +137,15 @@ def figures_of(boards: Sequence[Scoreboard], name: str) -> dict[str, Any]:
     """Means with intervals over viewers and seeds, and what a fit took."""
     rows = [row for board in boards for row in board.to_json()["recommenders"] if row["name"] == name]
     found: dict[str, Any] = {"recommender": name}
-    for metric in ("hit@10", "ndcg@10", "recall@10"):
-        values = np.concatenate([board.evidence[name].column(metric) for board in boards])
-        low, high = interval_of(bootstrap_means(values, seed=0))
-        found[metric] = {"mean": float(values.mean()), "low": float(low), "high": float(high)}
+    metrics = ("hit@10", "ndcg@10", "recall@10")
+    evidence = [board.evidence[name] for board in boards]
+    columns = [evidence[0].names.index(metric) for metric in metrics]
+    sums, counts = np.stack([one.sums[:, columns] for one in evidence]), evidence[0].counts
+    drawn = bootstrap_means(sums, counts)
+    for place, metric in enumerate(metrics):
+        mean = float(sums[:, :, place].sum() / (counts.sum() * len(evidence)))
+        interval = interval_of(mean, drawn[:, place])
+        found[metric] = {"mean": mean, "low": interval.low, "high": interval.high}
     for cost in ("fit_cpu_s", "peak_rss_mb", "answer_ms"):
         found[cost] = [round(row[cost], 2) for row in rows]
     return found
