@@ -114,7 +114,7 @@ def run(name: str, seeds: Sequence[int], tries: int, refit: bool) -> dict[str, A
             tries=tries,
             refit=refit,
             seed=seed,
-            on_progress=lambda doing, _share: print("  ", doing, flush=True),
+            on_progress=_tell,
             **chosen.more,
         )
         for seed in seeds
@@ -131,6 +131,18 @@ def run(name: str, seeds: Sequence[int], tries: int, refit: bool) -> dict[str, A
         **facts,
         "versions": {**facts["versions"], "torch": version("torch")},
     }
+
+
+def _tell(doing: str, share: float) -> None:
+    """A line where a recommender, or a pass of one, begins."""
+    del share
+    name = doing.split(",")[0]
+    if name != _told[-1]:
+        _told.append(name)
+        print("  ", doing, flush=True)
+
+
+_told = [""]
 
 
 def figures_of(boards: Sequence[Scoreboard], name: str) -> dict[str, Any]:
