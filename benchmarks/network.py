@@ -136,7 +136,7 @@ def run(name: str, seeds: Sequence[int], tries: int, refit: bool) -> dict[str, A
 def _tell(doing: str, share: float) -> None:
     """A line where a recommender, or a pass of one, begins."""
     del share
-    name = doing.split(",")[0]
+    name = doing.split(",", maxsplit=1)[0]
     if name != _told[-1]:
         _told.append(name)
         print("  ", doing, flush=True)
