@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from matinee.answers.network import NetworkScorer
 from matinee.core.promise import Log, Part
 from matinee.core.run import Run
 from matinee.core.seeds import generator
+from matinee.core.settings import config_values
 from matinee.networks.losses import sampled_loss, softmax_loss
 from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.held_out import HeldOut, without
@@ -53,6 +55,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
         _plan(config, seed, len(passes(0))),
         run,
         lambda judged: held.ndcg(_scorer(judged.state_dict(), settings, context).score, log.n_items),
+        key=_key(config, taught),
     )
     facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
     if trained.validation is not None:
@@ -92,6 +95,15 @@ def _start_of(config: SequentialConfig, log: Log, seed: int) -> np.ndarray[Any, 
     near[lacking] = random.standard_normal((int(lacking.sum()), config.width), dtype=np.float32)
     near[lacking] *= np.float32(config.width**-0.5) * np.float32(1.0 if config.start == "random" else 0.1)
     return near
+
+
+def _key(config: SequentialConfig, log: Log) -> str:
+    """What a checkpoint is of: these settings, and these very events."""
+    histories = log.histories
+    digest = hashlib.blake2b(repr((config_values(config), log.n_items)).encode(), digest_size=16)
+    for column in (histories.items, histories.offsets, histories.weights, histories.targets):
+        digest.update(b"" if column is None else np.ascontiguousarray(column).data)
+    return digest.hexdigest()
 
 
 def _plan(config: SequentialConfig, seed: int, steps: int) -> Plan:
