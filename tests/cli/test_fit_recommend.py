@@ -124,6 +124,19 @@ def test_fit_says_why_another_protocol_chose(place, tmp_path):
     assert said in " ".join(_summary({**facts, **because}, "a"))
 
 
+def test_fit_says_how_a_network_was_trained_and_what_was_left_out(place, tmp_path):
+    words = ("fit", place / "log.csv", "-o", tmp_path / "b", "--recommender", "ease", "--json", "-")
+    facts = json.loads(run(*words).stdout)
+    assert facts["trained"] is None
+    assert not any(line.startswith("Trained") for line in _summary(facts, "a"))
+    facts |= {"trained": {"passes": 1, "stopped_early": True, "validation": ["ndcg@10", 0.1712]}}
+    facts |= {"left_out": ["Left out: blend, for a reason."], "all_dollars": 0.00042, "all_cpu_s": 12.34}
+    said = list(_summary(facts, "a"))
+    assert "Trained: 1 pass (more did not help), ndcg@10 .171 on events held back from it." in said
+    assert "Left out: blend, for a reason." in said
+    assert any(line.startswith("Took 12.3 CPU-s, ") and "; $0.0004 of electricity;" in line for line in said)
+
+
 def test_similar_names_the_nearest(place):
     found = json.loads(run("similar", place / "b", "--item", "a/b", "-k", 2, "--json", "-").stdout)
     assert (found["item"], found["title"], len(found["items"])) == ("a/b", "The Slash", 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,10 @@ from matinee.evaluate.scoreboard import Scoreboard
 from matinee.recipes.check import CheckReport, check
 from matinee.recipes.compare import compare
 from matinee.recipes.fit import FitOptions, check_folder, fit_model
+from matinee.recipes.progress import Progress
 from matinee.recipes.recommend import recommend_one
 from matinee.simulate.files import simulate
 from matinee.simulate.options import SimulationOptions
-
-Progress = Callable[[str, float], None]
 
 SERVICE = SimulationOptions(viewers=4_000, items=600, events=120_000, predictability=0.5)
 # A viewer with about this many events: long enough to know somebody by, short enough to be read.
@@ -96,8 +94,9 @@ def demo(
     report = check(log, beside, seed=seed)
     board = compare(log, seed=seed, on_progress=lambda doing, share: progress(doing, 0.15 + 0.65 * share))
     board.to_html(folder / "report.html")
-    progress("fitting the chosen one on everything", 0.85)
-    model = _fit(log, board, seed)
+    model = _fit(
+        log, board, seed, lambda doing, share: progress(f"{doing}, on everything", 0.8 + 0.17 * share)
+    )
     model.save(folder / "bundle")
     progress("asking for a viewer", 0.98)
     viewer = _shown_viewer(log)
@@ -114,10 +113,10 @@ def demo(
     )
 
 
-def _fit(log: InteractionLog, board: Scoreboard, seed: int) -> Model:
+def _fit(log: InteractionLog, board: Scoreboard, seed: int, progress: Progress) -> Model:
     """The recommender that validation chose, fitted on everything; it says where its metrics come from."""
     name = str(board.to_json()["chosen_on_validation"])
-    model = fit_model(log, FitOptions(recommender=name, seed=seed))
+    model = fit_model(log, FitOptions(recommender=name, seed=seed), progress)
     row = next(row for row in board.to_json()["recommenders"] if row["name"] == name)
     facts = {"metrics": row["metrics"], "metrics_from": "the demo's test, by a fit that had not seen it"}
     return replace(model, facts={**model.facts, **facts})
