@@ -69,7 +69,7 @@ def test_a_log_too_short_for_any_protocol_is_not_asked():
 
 def test_validation_chooses_what_knows_the_order(log):
     model = fit_model(log, FitOptions())
-    assert model.name in {"transitions", "item_knn", "ease"}
+    assert model.name in {"transitions", "item_knn", "ease", "sequential", "blend"}
     tried = model.facts["tried"]
     assert tried[model.name] == max(tried.values())
     assert tried[model.name] > tried["popularity"] + 0.2
