@@ -26,7 +26,7 @@ def python_of(name: str, folder: Path) -> Path:
 
 
 def pinned(name: str) -> dict[str, str]:
-    """Every package of a peer's environment and its version."""
+    """Every package of a peer's environment, its name in small letters, and its version."""
     lines = (REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     pins = (line.partition("==") for line in lines if not line.startswith("#"))
-    return {package: number for package, _, number in pins if number}
+    return {package.lower(): number for package, _, number in pins if number}
