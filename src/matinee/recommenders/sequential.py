@@ -2,9 +2,10 @@
 
 Kang and McAuley 2018 (SASRec) with what has since proved to matter: a softmax over the whole catalogue
 instead of one negative (Klenitskiy and Vasilev 2023), item vectors that start from what is watched near what
-(start_vectors.py), attention that decays with distance from the first step (Press et al. 2022), one dropout
-mask a history, weights averaged along the way. It stops when events held back from the fit (held_out.py) are
-no longer foretold better. Answers come from `matinee.answers.network`, without torch.
+(start_vectors.py), attention that decays with distance from the first step (Press et al. 2022), gated blocks
+(LiGR, Borisyuk et al. 2025), one dropout mask a history, weights averaged along the way. It stops when events
+held back from the fit (held_out.py) are no longer foretold better. Answers come from
+`matinee.answers.network`, without torch.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Sequential:
         "item_dropout": Span(low=0.0, high=0.6),
         "smoothing": Choice((0.0, 0.1)),
         "temperature": Span(low=0.3, high=2.0, log=True),
-        "passes": Choice((6, 8, 12, 16)),
+        "passes": Choice((4, 6, 8, 12)),
         "rate": Span(low=1e-3, high=3e-2, log=True),
         "batch_events": Choice((1024, 2048, 4096)),
     }

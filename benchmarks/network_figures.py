@@ -1,0 +1,94 @@
+"""The figures of networks as lines of Markdown: from the results of network.py, memory_train.py, peers/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+TITLES = {
+    "ml-1m": "MovieLens-1M, leave-one-out",
+    "beauty": "Amazon Beauty, leave-one-out",
+    "toys": "Amazon Toys, leave-one-out",
+    "ml-1m-timed": "MovieLens-1M with times, time-split, successive",
+    "ml-1m-timed-refit": "MovieLens-1M with times, successive, fitted on train and validation",
+    "lastfm": "Last.fm, random-holdout 8:1:1 (no order: the network reads sets)",
+}
+
+
+def network_lines(found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """The section on networks.
+
+    Args:
+        found: name of a set -> its result, those that were measured.
+    """
+    if not found:
+        return
+    rates = next(iter(found.values()))["matmul_gflops"]
+    yield "## The network and the blend\n"
+    yield (
+        "Default settings for every set; means and 95 % intervals over viewers and seeds; a fit is a process "
+        "on one thread, parts and choice of weights included. One thread multiplies "
+        f"{rates['float32']:.0f} GFLOP/s in float32 and {rates['bfloat16']:.0f} in bfloat16, for which this "
+        "machine has no units.\n"
+    )
+    for name, title in TITLES.items():
+        if name in found:
+            yield from _set(title, found[name])
+
+
+def _set(title: str, result: dict[str, Any]) -> Iterator[str]:
+    yield f"### {title}\n"
+    yield "| | hit@10 | ndcg@10 | fit CPU-s | peak MB | one answer, ms |"
+    yield "|---|---|---|---|---|---|"
+    for row in result["figures"]:
+        yield (
+            f"| {row['recommender']} | {_interval(row['hit@10'])} | {_interval(row['ndcg@10'])} "
+            f"| {_list(row['fit_cpu_s'], 0)} | {_list(row['peak_rss_mb'], 0)} | {_list(row['answer_ms'], 1)} |"
+        )
+    yield ""
+    if result["bars"]:
+        yield "| bar | | figure | |"
+        yield "|---|---|---|---|"
+        yield from (_bar(bar) for bar in result["bars"])
+        yield ""
+    yield f"`{result['command']}`\n"
+
+
+def _bar(bar: dict[str, Any]) -> str:
+    state = "reached" if bar["reached"] else "**missed**"
+    if "lead" in bar:
+        return f"| {bar['what']} | {bar['bar']} | lead {bar['lead']:+.4f}, p {bar['figure']:.4f} | {state} |"
+    asked = bar["bar"]
+    words = [f"{asked['ndcg@10']:.3f}"] if asked["hit@10"] is None else []
+    words += [] if words else [f"{asked['hit@10']:.3f} / {asked['ndcg@10']:.3f}"]
+    words += [f"a fit within {asked['fit_cpu_s']:.0f} CPU-s"] if asked["fit_cpu_s"] else []
+    words += [f"interval above {asked['low']:.3f}"] if asked["low"] else []
+    figure = f"{bar['hit@10']['mean']:.4f} / {bar['ndcg@10']['mean']:.4f}, {max(bar['fit_cpu_s']):.0f} CPU-s"
+    return f"| {bar['what']} | {', '.join(words)} | {figure} | {state} |"
+
+
+def _interval(found: dict[str, float]) -> str:
+    return " ".join(
+        [
+            f"{found['mean']:.4f}".lstrip("0"),
+            f"[{found['low']:.4f}".replace("[0", "["),
+            f"{found['high']:.4f}]".lstrip("0"),
+        ]
+    )
+
+
+def _list(values: list[float], digits: int) -> str:
+    return ", ".join(f"{value:,.{digits}f}" for value in values)
+
+
+def memory_lines(found: dict[str, Any] | None) -> Iterator[str]:
+    """What training was predicted to take, and took."""
+    if found is None:
+        return
+    yield "## Memory of training, predicted before the first step\n"
+    yield "| shape | predicted MiB | measured MiB | off by |"
+    yield "|---|---|---|---|"
+    for name, row in found["shapes"].items():
+        yield f"| {name} | {row['predicted_mib']:.0f} | {row['measured_mib']:.0f} | {row['error']:+.1%} |"
+    yield ""
+    yield f"Bar: within 15 %. `{found['command']}`\n"
