@@ -1,0 +1,1 @@
+"""Ways to join a network and closed forms, for blend.py."""
