@@ -93,6 +93,7 @@ def found_in(folder: Path, handed: Handed) -> dict[str, Any]:
     lines = _lines(folder)
     found = {
         "peer": job["peer"],
+        "command": job["command"],
         "version": pinned(PEERS[job["peer"]].environment)[PEERS[job["peer"]].library],
         "length": job["length"] if PEERS[job["peer"]].network else None,
         "settings": job["settings"],
