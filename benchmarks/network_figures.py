@@ -43,7 +43,8 @@ def _set(title: str, result: dict[str, Any]) -> Iterator[str]:
     for row in result["figures"]:
         yield (
             f"| {row['recommender']} | {_interval(row['hit@10'])} | {_interval(row['ndcg@10'])} "
-            f"| {_list(row['fit_cpu_s'], 0)} | {_list(row['peak_rss_mb'], 0)} | {_list(row['answer_ms'], 1)} |"
+            f"| {_list(row['fit_cpu_s'], 0)} | {_list(row['peak_rss_mb'], 0)} "
+            f"| {_list(row['answer_ms'], 1)} |"
         )
     yield ""
     if result["bars"]:

@@ -45,8 +45,9 @@ class SequentialConfig:
         hidden: width of the hidden layers, in widths.
         longest: events of a history that are read; more looks further back and costs in proportion.
         dropout: share of each layer's features dropped in training; more holds small logs back from rote;
-            none: less, the more events an item has, from .5 down to .05.
-        item_dropout: the same of the item vectors that come in; none: that of the layers.
+            none: less, the more events an item has, from .45 down to .05.
+        item_dropout: the same of the item vectors that come in; none: that of
+            the layers, and .05 more.
         start: item vectors start from what is watched near what (svd), or at random.
         negatives: items that each event is told from: 0: all; none: all of up to 50,000, else 2,048 drawn.
         temperature: less makes the same vectors surer.
@@ -74,7 +75,7 @@ class SequentialConfig:
     temperature: float = 1.0
     smoothing: float = 0.0
     last: int = 0
-    passes: int = 6
+    passes: int = 7
     rate: float = 0.01
     batch_events: int | None = None
     average: float = 0.99
@@ -92,11 +93,11 @@ def resolved(config: SequentialConfig, log: Log) -> SequentialConfig:
     dropout = config.dropout
     if dropout is None:
         # Chosen on validation of ML-1M (289 events an item: .05) and Beauty (11: .3).
-        dropout = round(float(np.clip(0.47 - 0.073 * np.log(max(events, 1) / watched), 0.05, 0.5)), 3)
+        dropout = round(float(np.clip(0.47 - 0.073 * np.log(max(events, 1) / watched), 0.05, 0.45)), 3)
     return replace(
         config,
         dropout=dropout,
-        item_dropout=dropout if config.item_dropout is None else config.item_dropout,
+        item_dropout=dropout + 0.05 if config.item_dropout is None else config.item_dropout,
         batch_events=config.batch_events or int(np.clip(events // 150, 64, 4096)),
     )
 

@@ -46,7 +46,7 @@ class Sequential:
         "item_dropout": Span(low=0.0, high=0.6),
         "smoothing": Choice((0.0, 0.1)),
         "temperature": Span(low=0.3, high=2.0, log=True),
-        "passes": Choice((4, 6, 8, 12)),
+        "passes": Choice((4, 7, 10, 14)),
         "rate": Span(low=1e-3, high=3e-2, log=True),
         "batch_events": Choice((1024, 2048, 4096)),
     }
