@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from matinee.core.errors import SettingsError
+from matinee.core.types import newcomers
 from matinee.recommenders import make_recommender
 from matinee.recommenders.held_out import hold_out, without
 from matinee.recommenders.network_settings import drawn_negatives
+from matinee.testing.made_logs import log_of
 from matinee.testing.recommenders import RecommenderTests
 from matinee.testing.tastes import predictable_log
 
@@ -19,7 +21,6 @@ class TestSequential(RecommenderTests):
     heeds_noes = False
     moves = {  # noqa: RUF012
         "hidden": (1, 4),
-        "times": (False, True),
         "start": ("svd", "random"),
         "negatives": (0, 8),
         "last": (0, 1),
@@ -29,7 +30,10 @@ class TestSequential(RecommenderTests):
         "passes": (1, 4),
         "batch_events": (64, 256),
     }
-    idle = {"patience": "the suite's passes are too few to lose patience"}  # noqa: RUF012
+    idle = {  # noqa: RUF012
+        "patience": "the suite's passes are too few to lose patience",
+        "times": "the suite's events are all a day apart, so time says nothing that distance does not",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +80,26 @@ def test_gains_are_ndcg_of_the_full_ranking(log):
         order = [item for item in np.argsort(-scores[row]) if int(item) not in seen]
         rank = order.index(int(held.targets[row]))
         assert found[row] == pytest.approx(1 / np.log2(rank + 2) if rank < 10 else 0.0)
+
+
+def test_time_between_events_is_learnt_where_it_tells():
+    """Whoever pauses for a month goes on with item 2, whoever does not with item 3."""
+    random = np.random.default_rng(0)
+    pauses = random.random(400) < 0.5
+    rows = [[*random.choice([4, 5, 6], 2).tolist(), 1, 2 if pause else 3] for pause in pauses]
+    day = 86_400_000
+    times = [[0, day, (31 if pause else 2) * day, (32 if pause else 3) * day] for pause in pauses]
+    log = log_of(rows, times=times, n_items=7)
+    settings = {**SMALL, "layers": 2, "passes": 60, "batch_events": 64, "patience": 0, "dropout": 0.0}
+
+    def told_apart(times):
+        model = make_recommender("sequential", {**settings, "times": times}).fit(log)
+        asked = log.histories.keep(np.tile([True, True, True, False], 400))
+        scores = model.scores(newcomers(asked))
+        return np.mean((scores[:, 2] > scores[:, 3]) == pauses)
+
+    assert told_apart(True) > 0.95
+    assert told_apart(False) < 0.7
 
 
 def test_a_large_catalogue_is_learnt_against_drawn_items():

@@ -22,7 +22,7 @@ from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.held_out import HeldOut, without
 from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved, settings_of
 from matinee.recommenders.start_vectors import start_vectors
-from matinee.train.device import find_place
+from matinee.train.device import find_place, threads_for
 from matinee.train.loop import train
 from matinee.train.plan import Plan
 from matinee.train.sequences import Batch, Reading, next_events, other_halves
@@ -48,15 +48,16 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
     )
     passes = (next_events if log.ordered else other_halves)(taught.histories, reading, seed)
     context = context_of(taught)
-    trained = train(
-        network,
-        _loss_of(config, log.n_items),
-        passes,
-        _plan(config, seed, len(passes(0))),
-        run,
-        lambda judged: held.ndcg(_scorer(judged.state_dict(), settings, context).score, log.n_items),
-        key=_key(config, taught),
-    )
+    with threads_for(reading.batch_events):
+        trained = train(
+            network,
+            _loss_of(config, log.n_items),
+            passes,
+            _plan(config, seed, len(passes(0))),
+            run,
+            lambda judged: held.ndcg(_scorer(judged.state_dict(), settings, context).score, log.n_items),
+            key=_key(config, taught),
+        )
     facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
     if trained.validation is not None:
         facts["validation"] = ["ndcg@10", trained.validation]

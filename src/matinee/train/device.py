@@ -6,7 +6,8 @@ A device without such units only emulates it, slower than float32.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import torch
 from torch import Tensor
 
 from matinee.core.errors import SettingsError, unknown_name
+
+# A step on fewer events is over before a second thread is of use; waiting for it would cost as much again.
+_EVENTS_A_THREAD = 2048
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 _CPU_WORDS = ("amx_bf16", "avx512_bf16", "bf16")
@@ -52,6 +56,17 @@ class Place:
         torch.set_rng_state(states["cpu"])
         if self.device.type == "cuda" and "cuda" in states:
             torch.cuda.set_rng_state(states["cuda"], self.device)
+
+
+@contextmanager
+def threads_for(batch_events: int) -> Iterator[None]:
+    """A context in which torch takes no more threads than batches of so many events keep busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(before, batch_events // _EVENTS_A_THREAD)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def find_place(device: str = "auto", precision: str = "auto") -> Place:
