@@ -60,15 +60,23 @@ def joins(split: Split, shelf: Shelf) -> dict[str, Any]:
     for decays in ("transitions .8", "transitions .4 .8 .97"):
         tried += [ways.alone(decays), ways.product_with(decays, f"product with {decays}")]
     tried += [ways.product_of_three("transitions", third, f"and {third}") for third in THIRDS]
+    tried.append(ways.product_of_three("transitions .4 .8 .97", "ials", "three decay rates, and ials"))
     pair = ("ials", "user_knn")
-    tried.append(ways.product_of_four("transitions", pair, "and both of them"))
+    tried.append(ways.product_of_four("transitions", pair, "and both ials and user_knn"))
     found, answer_cpu_s = judged(network, partners, tried, split)
     against = {way.name: PLAIN for way in tried if way.name != PLAIN}
     fit_cpu_s = {name: part.fit_cpu_s for name, part in {"network": network, **partners}.items()}
     rows = rows_of(found, against)
     for row, way in zip(rows, tried, strict=True):
         row["fit_cpu_s"] = round(sum(fit_cpu_s[name] for name in way.parts), 1)
-    return {"passes": PASSES, "rows": rows, "fit_cpu_s": fit_cpu_s, "answer_cpu_s": answer_cpu_s}
+    settings = dict(network.part.settings)
+    return {
+        "passes": PASSES,
+        "settings": settings,
+        "rows": rows,
+        "fit_cpu_s": fit_cpu_s,
+        "answer_cpu_s": answer_cpu_s,
+    }
 
 
 def _one_partner(split: Split, network: Fitted, transitions: Fitted) -> list[Way]:
@@ -100,15 +108,18 @@ def training(split: Split, shelf: Shelf) -> dict[str, Any]:
     alone: dict[str, Found] = {}
     joined: dict[str, Found] = {}
     took: dict[str, float] = {}
+    settings: dict[str, Any] = {}
     for name, part in trained(shelf, FEW_PASSES):
         found, _ = judged(part, partners, tried, split)
         alone[name], joined[name] = found.values()
         took[name] = part.fit_cpu_s
+        settings = dict(part.part.settings)
         print("  ", name, f"{alone[name].gains.mean():.4f} {joined[name].gains.mean():.4f}", flush=True)
     first = next(iter(alone))
     against = {name: first for name in alone if name != first}
     return {
         "passes": FEW_PASSES,
+        "settings": settings,
         "rows": rows_of(alone, against, fit_cpu_s=took),
         "joined": rows_of(joined, against, fit_cpu_s=took),
     }

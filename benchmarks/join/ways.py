@@ -22,7 +22,7 @@ _FEW = (1.0, 1.5, 2.0)
 _ITEM_WEIGHTS = (1.0, 1.5, 2.0, 2.5)
 _THIRD_WEIGHTS = (0.1, 0.25, 0.5, 0.75, 1.0)
 # Floors of a third partner, as shares of an asker's best score.
-_THIRD_FLOORS = (0.1, 0.01, 0.001)
+_THIRD_FLOORS = (0.1, 0.01)
 # Cormack et al. 2009, "Reciprocal rank fusion", takes 60.
 _RECIPROCAL = 60.0
 
