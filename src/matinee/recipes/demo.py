@@ -19,10 +19,13 @@ from matinee.recipes.compare import compare
 from matinee.recipes.fit import FitOptions, check_folder, fit_model
 from matinee.recipes.progress import Progress
 from matinee.recipes.recommend import recommend_one
+from matinee.recipes.rows import default_rows
 from matinee.simulate.files import simulate
 from matinee.simulate.options import SimulationOptions
 
 SERVICE = SimulationOptions(viewers=4_000, items=600, events=120_000, predictability=0.5)
+# A demo should be over before one loses patience: the network learns in fewer passes than it would by itself.
+_SETTINGS: dict[str, dict[str, Any]] = {"sequential": {"passes": 2}, "blend": {"sequential": {"passes": 2}}}
 # A viewer with about this many events: long enough to know somebody by, short enough to be read.
 _EVENTS_SHOWN = 25
 
@@ -92,7 +95,7 @@ def demo(
     log = read_log(folder / "log.parquet", beside)
     progress("checking the log", 0.1)
     report = check(log, beside, seed=seed)
-    board = compare(log, seed=seed, on_progress=lambda doing, share: progress(doing, 0.15 + 0.65 * share))
+    board = _judge(log, seed, lambda doing, share: progress(doing, 0.15 + 0.65 * share))
     board.to_html(folder / "report.html")
     model = _fit(
         log, board, seed, lambda doing, share: progress(f"{doing}, on everything", 0.8 + 0.17 * share)
@@ -113,10 +116,19 @@ def demo(
     )
 
 
+def _judge(log: InteractionLog, seed: int, progress: Progress) -> Scoreboard:
+    """The scoreboard of the rows that nobody chose."""
+    rows = default_rows(log).names
+    settings = {name: chosen for name, chosen in _SETTINGS.items() if name in rows}
+    return compare(log, settings=settings, seed=seed, on_progress=progress)
+
+
 def _fit(log: InteractionLog, board: Scoreboard, seed: int, progress: Progress) -> Model:
     """The recommender that validation chose, fitted on everything; it says where its metrics come from."""
     name = str(board.to_json()["chosen_on_validation"])
-    model = fit_model(log, FitOptions(recommender=name, seed=seed), progress)
+    model = fit_model(
+        log, FitOptions(recommender=name, settings=_SETTINGS.get(name, {}), seed=seed), progress
+    )
     row = next(row for row in board.to_json()["recommenders"] if row["name"] == name)
     facts = {"metrics": row["metrics"], "metrics_from": "the demo's test, by a fit that had not seen it"}
     return replace(model, facts={**model.facts, **facts})

@@ -23,6 +23,7 @@ from matinee.core.errors import InputError, SettingsError, Stopped, TooLarge, un
 from matinee.core.memory import require, size_words
 from matinee.core.run import Run, Step
 from matinee.core.settings import config_values
+from matinee.core.threads import few_threads
 from matinee.data.fingerprint import fingerprint_ids
 from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
@@ -214,7 +215,8 @@ def _fit_last(name: str, log: InteractionLog, options: FitOptions, slot: Slot) -
     place = options.run.checkpoints
     if not trains(name):
         meter = Meter(None)
-        return recommender.fit(log, seed=options.seed), meter
+        with few_threads(recommender.needs(log).cpu_s):
+            return recommender.fit(log, seed=options.seed), meter
 
     def listen(step: Step) -> None:
         slot.tell(step)
@@ -230,7 +232,8 @@ def _fit_last(name: str, log: InteractionLog, options: FitOptions, slot: Slot) -
             tell=meter.tell,
             kept=KeptParts(place / "final.kept", "all", sums=True) if place else None,
         )
-        model: Model = recommender.fit(log, seed=options.seed, run=run)
+        with few_threads(recommender.needs(log).cpu_s):
+            model: Model = recommender.fit(log, seed=options.seed, run=run)
     return model, meter
 
 

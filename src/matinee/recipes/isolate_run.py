@@ -18,13 +18,14 @@ from matinee.core.errors import MatineeError, Stopped
 from matinee.core.run import Run
 from matinee.core.seeds import generator
 from matinee.core.settings import config_values
+from matinee.core.threads import few_threads
 from matinee.data.log import InteractionLog
 from matinee.data.queries import Queries
 from matinee.evaluate.judge import judge, time_answers
 from matinee.recipes.handover import Handover, open_handover
 from matinee.recipes.isolate import SAMPLED_VIEWERS, STOPPED
 from matinee.recipes.kept import KeptParts
-from matinee.recipes.rows import note_of, trains
+from matinee.recipes.rows import note_of, predicted, trains
 from matinee.recipes.spent import Meter, peak_rss_mb, write_facts
 from matinee.recipes.stopping import end_with, stop_on_signals
 from matinee.recommenders import make_recommender
@@ -51,7 +52,8 @@ def run_job(folder: Path) -> None:
         if path.exists():
             continue
         try:
-            report = _one_try(job, handover, log, settings, folder / str(number))
+            with few_threads(predicted(job["name"], settings, log).cpu_s):
+                report = _one_try(job, handover, log, settings, folder / str(number))
         except Stopped:
             raise
         except MatineeError as error:
@@ -107,8 +109,8 @@ def _fitted(
 ) -> Model:
     """The model of one try: one that trains in steps is found where an earlier try was the same."""
     if not trains(job["name"]):
-        model: Model = recommender.fit(log, seed=job["seed"])
-        return model
+        plain: Model = recommender.fit(log, seed=job["seed"])
+        return plain
     if kept is not None:
         found = kept.find_model(job["name"], config_values(recommender.config), job["seed"], log)
         if found is not None:

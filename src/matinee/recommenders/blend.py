@@ -6,8 +6,8 @@ score(j) = log softmax(network)(j) + sum over partners p of w_p * log max(partne
 follows from a whole history, what follows from its last steps, and what a viewer likes at all. Their product
 ranks better than any of them (a product of experts, Hinton 2002; Vancura and Kordik 2021, VASP, joins a
 linear model and a network too). The weights are chosen on events held back from all parts (held_out.py): for
-that the partners are fitted once without them, and once more with everything. docs/blend.md has what other
-ways to join them came to.
+that `transitions` is fitted without them once, and then with everything. docs/blend.md has what other ways to
+join them came to.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ _PARTNERS: Mapping[str, tuple[type[Any], float, tuple[float, ...]]] = {
     "transitions": (Transitions, 2e-4, (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)),
     "ials": (Ials, 1e-2, (0.0, 0.25, 0.5, 0.75, 1.0)),
 }
+# What a viewer likes at all does not hang on the last event: fitted once, without what is held out.
+_ONCE = frozenset({"ials"})
 # Scores looked at to choose the weights: of fewer viewers where the catalogue is large.
 _CELLS = 5e7
 
@@ -91,7 +93,7 @@ class Blend:
     trains: ClassVar[bool] = True
     extra: ClassVar[str] = "network"
     # Rows whose fitted parts it takes where it finds them.
-    looks_for: ClassVar[tuple[str, ...]] = ("sequential", *_PARTNERS)
+    looks_for: ClassVar[tuple[str, ...]] = ("sequential", "transitions")
     space: ClassVar[Space] = {
         **{f"sequential.{key}": values for key, values in Sequential.space.items()},
         **{f"transitions.{key}": values for key, values in Transitions.space.items()},
@@ -121,9 +123,17 @@ class Blend:
         held = hold_out(log, seed)
         parts = {"sequential": self._network_part(log, held, seed, run)}
         run.tell(Step(share=0.9, doing="closed forms"))
-        partners = self._partners()
-        weights = list(self.config.weights) or self._choose(log, held, parts["sequential"], seed)
-        parts |= {name: _partner_part(partner, log, seed, run) for name, partner in partners.items()}
+        partners, taught = self._partners(), without(log, held)
+        once = {
+            name: partner.fit(taught, seed=seed).parts[name]
+            for name, partner in partners.items()
+            if name in _ONCE
+        }
+        weights = list(self.config.weights) or self._choose(taught, held, parts | once, seed)
+        parts |= {
+            name: once.get(name) or _partner_part(partner, log, seed, run)
+            for name, partner in partners.items()
+        }
         run.tell(Step(share=1.0, doing="joined"))
         settings = {
             "parts": ["sequential", *partners],
@@ -159,18 +169,26 @@ class Blend:
             run.kept.keep("sequential", values, seed, part, {})
         return part
 
-    def _choose(self, log: Log, held: HeldOut, network: Part, seed: int) -> list[float]:
-        """The weights by which the events held out are ranked best; all 1 where there are none."""
+    def _choose(self, taught: Log, held: HeldOut, parts: Mapping[str, Part], seed: int) -> list[float]:
+        """The weights by which the events held out are ranked best; all 1 where there are none.
+
+        Args:
+            taught: the log without what is held out.
+            held: what is held out.
+            parts: those that were fitted without it already; the others are fitted here.
+            seed: of the fits.
+        """
         names = self.config.partners
         if not len(held) or not names:
             return [1.0 for _ in names]
-        taught = without(log, held)
-        fitted = [partner.fit(taught, seed=seed).scorer for partner in self._partners().values()]
-        scorers = [make_scorer(network, context_of(taught)), *fitted]
+        fitted = [parts["sequential"]]
+        for name, partner in self._partners().items():
+            fitted.append(parts.get(name) or partner.fit(taught, seed=seed).parts[name])
+        scorers = [make_scorer(part, context_of(taught)) for part in fitted]
         tried = list(product(*(_PARTNERS[name][2] for name in names)))
         floors = [_PARTNERS[name][1] for name in names]
         gains = np.zeros(len(tried))
-        for rows in _some(held, log.n_items):
+        for rows in _some(held, taught.n_items):
             gains += _gains(held.of(rows), scorers, floors, tried)
         return list(tried[int(np.argmax(gains))])
 
