@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import network_figures
+
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "figures.md"
 HEAD = """# Figures
@@ -89,6 +91,15 @@ def chosen(row: dict[str, Any], board: dict[str, Any]) -> str:
 
 def interval(found: dict[str, float]) -> str:
     return f"{number(found['mean'])} [{number(found['low'])} {number(found['high'])}]"
+
+
+def networks() -> Iterator[str]:
+    found = {name: load(f"network-{name}") for name in network_figures.TITLES}
+    yield from network_figures.network_lines({name: result for name, result in found.items() if result})
+    yield from network_figures.memory_lines(load("memory_train"))
+    peers = load("peers")
+    if peers is not None:
+        yield from network_figures.peers_lines(peers)
 
 
 def simulated() -> Iterator[str]:
@@ -215,7 +226,7 @@ def update() -> Iterator[str]:
 
 def page() -> str:
     """The whole page."""
-    parts = [HEAD, *accuracy(), *simulated(), *demo(), *ingest(), *bulk(), *compact(), *update()]
+    parts = [HEAD, *accuracy(), *networks(), *simulated(), *demo(), *ingest(), *bulk(), *compact(), *update()]
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -93,3 +93,31 @@ def memory_lines(found: dict[str, Any] | None) -> Iterator[str]:
         yield f"| {name} | {row['predicted_mib']:.0f} | {row['measured_mib']:.0f} | {row['error']:+.1%} |"
     yield ""
     yield f"Bar: within 15 %. `{found['command']}`\n"
+
+
+def peers_lines(found: dict[str, Any], ours: dict[str, Any] | None) -> Iterator[str]:
+    """Other libraries' networks beside ours."""
+    yield "## Other libraries on MovieLens-1M, leave-one-out\n"
+    rate = found["machine"]["matmul"]
+    yield (
+        "Each in an environment of its own at pinned versions, one thread, float32 (products: "
+        f"{', '.join(f'{name} {value:.0f} GFLOP/s' for name, value in sorted(rate.items()) if 'gflops' in name or True)}"
+        "); fitted on all but each viewer's last two events; judged by our evaluator from ranked lists; settings by "
+        "validation. CPU-seconds leave out loading libraries.\n"
+    )
+    yield from peers_table(found)
+    yield ""
+    yield f"`{found['command']}`\n"
+    if ours is None:
+        return
+    yield "Whole fits of our network, loading torch included:\n"
+    yield "| settings | fit CPU-s | peak MB | ndcg@10 | hit@10 |"
+    yield "|---|---|---|---|---|"
+    for row in ours["rows"]:
+        words = ", ".join(f"{name}={value}" for name, value in row["settings"].items())
+        yield (
+            f"| {words} | {row['fit_cpu_s']:.1f} | {row['peak_rss_mb']} | {_interval(row['ndcg@10'])} "
+            f"| {_interval(row['hit@10'])} |"
+        )
+    yield ""
+    yield f"`{ours['command']}`\n"
