@@ -99,7 +99,7 @@ def networks() -> Iterator[str]:
     yield from network_figures.memory_lines(load("memory_train"))
     peers = load("peers")
     if peers is not None:
-        yield from network_figures.peers_lines(peers)
+        yield from network_figures.peers_lines(peers, load("peers-ours"))
 
 
 def simulated() -> Iterator[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from peers.table import peers_table
+
 TITLES = {
     "ml-1m": "MovieLens-1M, leave-one-out",
     "beauty": "Amazon Beauty, leave-one-out",
@@ -101,9 +103,9 @@ def peers_lines(found: dict[str, Any], ours: dict[str, Any] | None) -> Iterator[
     rate = found["machine"]["matmul"]
     yield (
         "Each in an environment of its own at pinned versions, one thread, float32 (products: "
-        f"{', '.join(f'{name} {value:.0f} GFLOP/s' for name, value in sorted(rate.items()) if 'gflops' in name or True)}"
-        "); fitted on all but each viewer's last two events; judged by our evaluator from ranked lists; settings by "
-        "validation. CPU-seconds leave out loading libraries.\n"
+        f"{rate['fp32_gflops']:.0f} GFLOP/s, bfloat16 {rate['bf16_gflops']:.0f}); fitted on all but each "
+        "viewer's last two events; judged by our evaluator from ranked lists; settings by validation. "
+        "CPU-seconds leave out loading libraries.\n"
     )
     yield from peers_table(found)
     yield ""

@@ -1,10 +1,9 @@
-"""What our network takes to the levels that other libraries' networks are timed to, on the same log and split.
+"""What our network takes to the levels that others are timed to, on the same log and split.
 
     python benchmarks/peers/ours.py
 
-Every row is a whole fit of `sequential` in a process of its own, on one thread, loading torch included, whose passes
-were planned from the start; `choose` is by validation, the test is scored once a row. Results go to
-results/peers-ours.json.
+Every row is a whole fit of `sequential` in a process of its own, on one thread, loading torch included, whose
+passes were planned from the start. Results go to results/peers-ours.json.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.held_out import HeldOut, without
 from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved, settings_of
 from matinee.recommenders.start_vectors import start_vectors
-from matinee.train.device import find_place, threads_for
+from matinee.train.device import find_place, return_large_memory, threads_for
 from matinee.train.loop import train
 from matinee.train.plan import Plan
 from matinee.train.sequences import Batch, Reading, next_events, other_halves
@@ -48,6 +48,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
     )
     passes = (next_events if log.ordered else other_halves)(taught.histories, reading, seed)
     context = context_of(taught)
+    return_large_memory()
     with threads_for(reading.batch_events):
         trained = train(
             network,

@@ -6,6 +6,7 @@ A device without such units only emulates it, slower than float32.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from matinee.core.errors import SettingsError, unknown_name
 
+# Options of glibc's mallopt (malloc.h).
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 # A step on fewer events is over before a second thread is of use; waiting for it would cost as much again.
 _EVENTS_A_THREAD = 2048
 
@@ -56,6 +59,19 @@ class Place:
         torch.set_rng_state(states["cpu"])
         if self.device.type == "cuda" and "cuda" in states:
             torch.cuda.set_rng_state(states["cuda"], self.device)
+
+
+def return_large_memory() -> None:
+    """Have blocks of 2 MiB and more given back to the system when they are freed, where glibc allocates.
+
+    Batches differ in length, so their large arrays leave holes in the heap that the next ones do not fit: on
+    Amazon Beauty a fit's peak was 720 MB instead of 454, and grew with every pass. It costs up to 4 % of the
+    time.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, 2 * 2**20)
+        mallopt(_TRIM_THRESHOLD, 32 * 2**20)
 
 
 @contextmanager
