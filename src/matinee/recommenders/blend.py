@@ -185,12 +185,18 @@ class Blend:
         for name, partner in self._partners().items():
             fitted.append(parts.get(name) or partner.fit(taught, seed=seed).parts[name])
         scorers = [make_scorer(part, context_of(taught)) for part in fitted]
-        tried = list(product(*(_PARTNERS[name][2] for name in names)))
+        # Of equals the first is taken: where few are asked, the one that trusts all parts alike.
+        tried = sorted(product(*(_PARTNERS[name][2] for name in names)), key=_from_even)
         floors = [_PARTNERS[name][1] for name in names]
         gains = np.zeros(len(tried))
         for rows in _some(held, taught.n_items):
             gains += _gains(held.of(rows), scorers, floors, tried)
         return list(tried[int(np.argmax(gains))])
+
+
+def _from_even(weights: tuple[float, ...]) -> float:
+    """How far weights lie from 1 each."""
+    return sum(abs(weight - 1.0) for weight in weights)
 
 
 def _partner_part(partner: Any, log: Log, seed: int, run: Run) -> Part:
@@ -207,10 +213,13 @@ def _partner_part(partner: Any, log: Log, seed: int, run: Run) -> Part:
 
 
 def _some(held: HeldOut, n_items: int) -> list[Int64]:
-    """Those who are asked, in batches; so many in all that choosing takes seconds."""
-    most = max(100, int(_CELLS / n_items))
+    """Those who are asked, in batches; so many in all that choosing takes seconds.
+
+    They are spread over all: those with the first codes often are those who came first.
+    """
+    most = min(len(held), max(100, int(_CELLS / n_items)))
     size = max(1, int(2**22 / n_items))
-    asked = np.arange(min(len(held), most))
+    asked = np.arange(most) * len(held) // max(most, 1)
     return [asked[start : start + size] for start in range(0, len(asked), size)]
 
 
@@ -241,8 +250,12 @@ def _config(settings: Mapping[str, Any]) -> BlendConfig:
             inner[part][rest] = value
         elif part in inner and isinstance(value, Mapping):
             inner[part] |= value
+        elif part in inner and not isinstance(value, classes[part]):
+            raise SettingsError(f"Settings of a part are written like {part}.KEY=VALUE, found {key}={value}.")
         else:
             own[key] = value
+    if own.get("partners") in ("", "none"):
+        own["partners"] = ()
     usual = config_values(BlendConfig())
     made = {
         name: make_config(cls, usual[name] | inner[name], f"blend.{name}") for name, cls in classes.items()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from matinee.core.promise import Log, Needs
+from matinee.recommenders.cooccurrence import pairs_within
 from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved
 from matinee.train.memory import NetworkSize, predicted_bytes
 
 # Float operations a second of one core in single precision, all losses included; measured on ML-1M.
 _FLOPS = 4.5e10
+# Torch's libraries as they lie in memory, beside what it allocates.
+_LIBRARIES = 48 * 2**20
 
 
 def network_needs(config: SequentialConfig, log: Log) -> Needs:
@@ -37,11 +40,12 @@ def network_needs(config: SequentialConfig, log: Log) -> Needs:
         average=config.average > 0.0,
     )
     # Beside training: the items and windows of all events, and the start vectors' pairs.
-    beside = 24 * len(log.histories.items) + 8 * _start_cells(log)
+    beside = _LIBRARIES + 24 * len(log.histories.items) + 12 * _start_cells(log)
     memory = predicted_bytes(size) + beside
     return Needs(memory_bytes=int(memory), cpu_s=2.0 + config.passes * flops / _FLOPS)
 
 
 def _start_cells(log: Log) -> float:
-    """Pairs of items that stand near each other, at most."""
-    return min(float(log.n_items) ** 2, 16.0 * len(log.histories.items))
+    """Pairs of items that stand near each other, at most; in a set, all stand near each other."""
+    pairs = 16.0 * len(log.histories.items) if log.ordered else pairs_within(log.histories.lengths, 0)
+    return min(float(log.n_items) ** 2, pairs)

@@ -97,7 +97,7 @@ def resolved(config: SequentialConfig, log: Log) -> SequentialConfig:
     return replace(
         config,
         dropout=dropout,
-        item_dropout=dropout + 0.05 if config.item_dropout is None else config.item_dropout,
+        item_dropout=min(dropout + 0.05, 0.99) if config.item_dropout is None else config.item_dropout,
         batch_events=config.batch_events or int(np.clip(events // 150, 64, 4096)),
     )
 
