@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,7 @@ from matinee.core.errors import SettingsError
 from matinee.core.types import newcomers
 from matinee.recommenders import make_recommender
 from matinee.recommenders.held_out import hold_out, without
-from matinee.recommenders.network_settings import drawn_negatives
+from matinee.recommenders.network_settings import drawn_negatives, resolved
 from matinee.testing.made_logs import log_of
 from matinee.testing.recommenders import RecommenderTests
 from matinee.testing.tastes import predictable_log
@@ -100,6 +102,30 @@ def test_time_between_events_is_learnt_where_it_tells():
 
     assert told_apart(True) > 0.95
     assert told_apart(False) < 0.7
+
+
+def test_where_nobody_can_be_asked_all_passes_are_made():
+    random = np.random.default_rng(0)
+    log = log_of([[int(first), int(first) + 10] for first in random.integers(0, 10, 60)], n_items=20)
+    assert not len(hold_out(log, 0))
+    settings = make_recommender("sequential", {**SMALL, "patience": 1}).fit(log).parts["sequential"].settings
+    assert settings["passes_made"] == SMALL["passes"]
+    assert "validation" not in settings
+
+
+def test_much_dropout_leaves_some_of_what_comes_in(log):
+    assert resolved(make_recommender("sequential", {"dropout": 0.98}).config, log).item_dropout < 1.0
+
+
+def test_sets_need_memory_for_all_pairs_of_their_items():
+    rows = [list(range(start, start + 200)) for start in range(0, 20_000, 200)]
+    memory = {
+        order: make_recommender("sequential")
+        .needs(dataclasses.replace(log_of(rows, n_items=20_000), order=order))
+        .memory_bytes
+        for order in ("sequence", "none")
+    }
+    assert memory["none"] - memory["sequence"] > 8 * 100 * (200**2 - 16 * 200) * 0.99
 
 
 def test_a_large_catalogue_is_learnt_against_drawn_items():
