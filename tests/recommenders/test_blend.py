@@ -3,12 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from matinee.answers.scorers import make_scorer
 from matinee.core.errors import SettingsError
 from matinee.core.run import Run
 from matinee.core.settings import config_values
 from matinee.recommenders import make_recommender
-from matinee.recommenders.blend import Blend
+from matinee.recommenders.blend import Blend, _some
 from matinee.recommenders.held_out import hold_out, without
+from matinee.testing.made_logs import log_of
 from matinee.testing.recommenders import RecommenderTests
 from matinee.testing.tastes import predictable_log
 
@@ -71,6 +73,29 @@ def test_given_weights_are_used_as_they_are(log):
     assert model.parts["blend"].settings["weights"] == [[0.7], [0.1]]
 
 
+def test_a_network_without_partners_answers_alone(log):
+    model = make_recommender("blend", {**SMALL, "partners": "none"}).fit(log)
+    askers = model.askers_of(np.arange(20))
+    alone = make_scorer(model.parts["sequential"], model.context).score(askers)
+    found = model.scorer.score(askers)
+    np.testing.assert_allclose(found - found[:, :1], alone - alone[:, :1], atol=1e-4)
+
+
+def test_where_all_weights_are_equals_all_parts_are_trusted_alike():
+    # One viewer is asked, whose item is the only one left: every set of weights ranks it first.
+    model = make_recommender("blend", SMALL).fit(log_of([[0, 1, 2]], n_items=3))
+    assert model.parts["blend"].settings["weights"] == [[1.0], [1.0]]
+
+
+def test_in_a_large_catalogue_those_who_are_asked_are_spread_over_all(log):
+    held = hold_out(log, 0)
+    held = held.of(np.tile(np.arange(len(held)), 10))
+    asked = np.concatenate(_some(held, 10**7))
+    assert len(asked) == len(set(asked.tolist())) == 100
+    assert np.diff(asked).max() <= np.ceil(len(held) / 100)
+    assert len(np.concatenate(_some(held, 10))) == len(held)
+
+
 def test_parts_that_were_fitted_before_are_found(log, model):
     class Kept:
         def __init__(self):
@@ -103,6 +128,7 @@ def test_a_parts_settings_are_written_with_a_dot():
         ({"partners": ("ials", "ials")}, "once"),
         ({"weights": (1.0,)}, "2 weights"),
         ({"weights": (1.0, -1.0)}, "at least 0"),
+        ({"sequential": "5"}, "sequential.KEY=VALUE"),
     ],
 )
 def test_what_cannot_be_joined_is_refused(settings, words):

@@ -56,7 +56,9 @@ class ProductScorer:
         self._n = context.n_items
         self._floors = np.asarray(part.settings["floors"], dtype=np.float64)
         self._lengths = np.asarray(part.settings["lengths"], dtype=np.int64)
-        self._weights = np.asarray(part.settings["weights"], dtype=np.float64)
+        # Written down, the weights of no partner have lost how many sorts of history there are.
+        none = np.empty((0, len(self._lengths) + 1))
+        self._weights = np.asarray(part.settings["weights"] or none, dtype=np.float64)
         if not scorers or not isinstance(scorers[0], NetworkScorer):
             raise SettingsError(f"A product needs a network first among its parts {part.settings['parts']}.")
         self._network, self._partners = scorers[0], list(scorers[1:])
