@@ -35,7 +35,7 @@ def needed(lines: list[str]) -> set[str]:
     return set(re.findall(r"\b(ml-100k|ml-latest-small|ml-1m|lastfm|amazon-beauty)/", " ".join(lines)))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_command_of_the_page_runs(page, tmp_path):
     lines = commands(page)
@@ -56,7 +56,7 @@ def test_every_command_of_the_page_runs(page, tmp_path):
             env=environment,
             capture_output=True,
             text=True,
-            timeout=500,
+            timeout=1200,
         )
         assert run.returncode == 0, f"{line}\n{run.stdout[-2000:]}\n{run.stderr[-2000:]}"
 

@@ -29,6 +29,8 @@ from matinee.train.sequences import Batch, Reading, next_events, other_halves
 
 # Steps in which the rate rises: a tenth of all where there are few.
 _WARMUP = 100
+# Fewer held-out events say nothing of when to stop: every pass is made then.
+_FEWEST = 20
 
 
 def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, run: Run) -> Part:
@@ -61,7 +63,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
             _plan(config, seed, len(passes(0))),
             run,
             # Where nobody can be asked, all passes would seem alike, and the first one the best.
-            judge if len(held) else None,
+            judge if len(held) >= _FEWEST else None,
             key=_key(config, taught),
         )
     facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
@@ -108,7 +110,13 @@ def _key(config: SequentialConfig, log: Log) -> str:
     """What a checkpoint is of: these settings, and these very events."""
     histories = log.histories
     digest = hashlib.blake2b(repr((config_values(config), log.n_items)).encode(), digest_size=16)
-    for column in (histories.items, histories.offsets, histories.weights, histories.targets):
+    for column in (
+        histories.items,
+        histories.offsets,
+        histories.weights,
+        histories.targets,
+        histories.times,
+    ):
         digest.update(b"" if column is None else np.ascontiguousarray(column).data)
     return digest.hexdigest()
 
