@@ -81,7 +81,7 @@ def test_the_chunked_loss_beside_a_closed_form_is_the_plain_one_and_so_is_its_gr
 
 
 def rounds(seed: int = 0, viewers: int = 40, events: int = 60):
-    """Viewers who go on from one sort of items to the next: sort s has the items s, s + 5, s + 10 and so on."""
+    """Viewers who go from one sort of items to the next: sort s has the items s, s + 5, s + 10 and so on."""
     random = np.random.default_rng(seed)
     sorts = (random.integers(0, 5, (viewers, 1)) + np.arange(events)) % 5
     return log_of((sorts + 5 * random.integers(0, N_ITEMS // 5, sorts.shape)).tolist(), order="order")
