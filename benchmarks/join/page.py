@@ -24,8 +24,8 @@ the whole table. CPU-seconds are those of one thread, of the fits of the closed 
 _NOTES = """What the columns do not say:
 
 - weights of viewers and items are chosen for sorts of them: quarters of the viewers, thirds of the events.
-  *Who foretold their last events* asks both parts for the last three events of a viewer's train history, which
-  both were fitted on: events held back might tell more;
+  *Who foretold their last events* asks both parts for the last three events of a viewer's train history,
+  which both were fitted on: events held back might tell more;
 - a third part is tried with weights from .1 to 1 (chosen: floor, its weight, that of `transitions`). None of
   them is 0, so a part that is worth nothing still has to be in; and where 1 was chosen, more was not tried;
 - differences are to the product with one weight alone: two rows that lie close are not compared with each
