@@ -72,7 +72,7 @@ class Slow:
             return model.scores(askers)
 
         more = {"context": model.context, "log": model.log, "facts": {}, "askers_of": model.askers_of}
-        return SimpleNamespace(scores=scores, **more)
+        return SimpleNamespace(scores=scores, name=model.name, parts=model.parts, **more)
 
 
 def test_a_fit_costs_its_own_seconds_and_memory_with_what_its_first_answer_makes(place, monkeypatch):
