@@ -74,3 +74,12 @@ def test_a_long_history_gives_its_last_window_as_often_as_asked(last_share):
     assert last == pytest.approx(last_share + (1 - last_share) / 201, abs=0.03)
     spread = (windows.starts - offsets_of(lengths)[:-1])[windows.starts % 400 < 200]
     assert last_share == 1.0 or abs(spread.mean() - 100) < 5
+
+
+def test_a_window_may_begin_anywhere_the_last_place_included():
+    """Of a history of eight events and windows of six: three beginnings, each as often."""
+    offsets = np.arange(0, 8 * 3001, 8)
+    windows = draw_windows(offsets, 6, 600, np.random.default_rng(0), last_share=0.0)
+    counts = np.bincount(windows.starts % 8, minlength=8)
+    assert counts[3:].sum() == 0
+    assert counts[:3] == pytest.approx(1000, abs=120)

@@ -322,7 +322,10 @@ def test_in_another_thread_nobody_touches_signals(tmp_path):
 
 def test_nothing_of_a_checkpoint_is_a_pickle(tmp_path):
     fitted(kept(tmp_path))
-    for path in checkpoints_in(tmp_path):
+    found = list(checkpoints_in(tmp_path))
+    assert found
+    for path in found:
+        assert {file.suffix for file in path.iterdir()} == {".json", ".safetensors"}
         json.loads((path / "state.json").read_text())
         length = int.from_bytes((path / "state.safetensors").read_bytes()[:8], "little")
         json.loads((path / "state.safetensors").read_bytes()[8 : 8 + length])
