@@ -1,0 +1,137 @@
+"""What the faces share: one service that is asked, told and looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from matinee.serve.asking import DEFAULT_ALIAS, Answer, Ask
+from matinee.serve.store import Store
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundleFacts:
+    """A bundle that can be asked.
+
+    Attributes:
+        name: its folder's name.
+        aliases: the names under which it is in use.
+        recommender: what it is.
+        fingerprint: what tells it from every other.
+        created: when it was fitted (ISO, UTC).
+        items, viewers, events: what it was fitted on.
+        facts: what its manifest says of the fit: split, metrics, cost.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    recommender: str
+    fingerprint: str
+    created: str
+    items: int
+    viewers: int
+    events: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Answers(Protocol):
+    """Everything that can be asked. `matinee.serve.engine.Engine` keeps it.
+
+    Raises, everywhere:
+        NotFound: no bundle has the alias.
+        Refusal: the ask contradicts itself.
+    """
+
+    async def recommend(self, ask: Ask) -> Answer:
+        """A personal answer; what is popular where nothing personal can be said."""
+
+    async def similar(self, item: str, ask: Ask) -> Answer:
+        """Items like an item.
+
+        Raises:
+            NotFound: neither a bundle nor the store knows the item.
+        """
+
+    async def rank(self, items: Sequence[str], ask: Ask) -> Answer:
+        """A list put into the order of a viewer's liking; those that no bundle knows come last, unscored."""
+
+    async def popular(self, ask: Ask) -> Answer:
+        """What most viewers chose of late, by the store; the bundle's popularity where it knows too little."""
+
+    async def latest(self, ask: Ask) -> Answer:
+        """The newest items."""
+
+    async def neighbours(self, user: str, most: int) -> list[tuple[str, float]]:
+        """Viewers with the nearest taste, and how near (Gorse's user-to-user); empty where nobody can tell."""
+
+
+class Bundles(Protocol):
+    """The bundles of a server. `matinee.serve.bundles.BundleShelf` keeps it."""
+
+    def facts(self) -> list[BundleFacts]:
+        """Every bundle that can be asked or activated, the newest first."""
+
+    def names(self) -> Mapping[str, str]:
+        """The bundle's name behind each alias."""
+
+    async def activate(self, name: str, alias: str = DEFAULT_ALIAS) -> BundleFacts:
+        """Put a bundle behind an alias, in every process; returns when this one answers from it.
+
+        Raises:
+            NotFound: there is no such bundle.
+            Refusal: it cannot be read; what was in use stays in use.
+        """
+
+    async def rollback(self, alias: str = DEFAULT_ALIAS) -> BundleFacts:
+        """Put back what an alias had before.
+
+        Raises:
+            Conflict: it had nothing before.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What comes in at most, and how long it may take.
+
+    Attributes:
+        body_bytes: of one request.
+        events: of one request.
+        history: events of a history that an answer looks at.
+        header_s: seconds until a request's header must be there.
+        body_s: seconds until its body must be there.
+        idle_s: seconds that an open connection may wait for its next request.
+        connections: open ones at once, of one process.
+        drain_s: seconds in which open requests end after SIGTERM.
+    """
+
+    body_bytes: int = 4 * 2**20
+    events: int = 1000
+    history: int = 200
+    header_s: float = 5.0
+    body_s: float = 10.0
+    idle_s: float = 60.0
+    connections: int = 1024
+    drain_s: float = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """What a face is made of.
+
+    Attributes:
+        answers: what is asked.
+        bundles: what answers.
+        store: what is told.
+        limits: what comes in at most.
+        now_ms: the clock, milliseconds since 1970, UTC.
+        kinds_seen: event kinds that count as clicks where click-through is told; empty: all.
+    """
+
+    answers: Answers
+    bundles: Bundles
+    store: Store
+    limits: Limits
+    now_ms: Callable[[], int]
+    kinds_seen: tuple[str, ...] = ()

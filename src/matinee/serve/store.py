@@ -1,0 +1,114 @@
+"""The promise of a store: events durable before they are acknowledged, and read from it for every answer.
+
+`matinee.serve.sqlite_store` and `matinee.serve.postgres_store` keep it, and `matinee.testing.stores` holds
+both to it. Every call may be made from any process at any time; what one process was told is done, every other
+sees at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from matinee.serve.records import Event, Impression, ItemRecord, Receipt, Seen, Shown, Stored, ViewerRecord
+
+
+class Store(Protocol):
+    """Where everything that happens online is kept.
+
+    Viewers who were merged are one: an id that was merged into another stands for the other everywhere below.
+    A viewer who was deleted stays deleted for imports (`add(..., imported=True)` leaves their events out), and
+    begins anew with the next event of their own.
+
+    Raises, everywhere:
+        StoreFull: the disk is full; nothing of the call was kept, and reading goes on.
+        StoreError: the store cannot be reached or is not what this version writes.
+    """
+
+    async def add(
+        self, events: Sequence[Event], impressions: Sequence[Impression] = (), *, imported: bool = False
+    ) -> int:
+        """Append, all or nothing; durable when it returns. Returns how many were new."""
+
+    async def history(self, user: str, most: int) -> list[Seen]:
+        """The latest `most` events of a viewer, oldest first, without those withdrawn."""
+
+    async def withdraw(self, user: str, item: str, kind: str | None = None) -> int:
+        """Take back a viewer's events with an item (of one kind): how many. They no longer count anywhere."""
+
+    async def events(
+        self,
+        after: int = 0,
+        most: int = 1000,
+        *,
+        user: str | None = None,
+        item: str | None = None,
+        kind: str | None = None,
+    ) -> list[Stored]:
+        """Events that were not withdrawn, in the order of the log, from the one after place `after` on."""
+
+    async def impressions(self, after: int = 0, most: int = 1000) -> list[Shown]:
+        """Impressions in the order in which they came, from the one after place `after` on."""
+
+    async def popular(self, since_ms: int, most: int, kinds: Sequence[str] = ()) -> list[tuple[str, int]]:
+        """Items by how many viewers chose them since a moment, the most first, with that number."""
+
+    async def merge(self, user: str, into: str) -> None:
+        """Make two viewers one: both histories count as `into`'s from now on. Merging again changes nothing.
+
+        Raises:
+            InputError: it would close a ring, or both are the same.
+        """
+
+    async def viewer(self, user: str) -> ViewerRecord | None:
+        """What is known of a viewer; None where nobody was put under that id."""
+
+    async def put_viewers(self, viewers: Sequence[ViewerRecord]) -> None:
+        """Write viewers, each as a whole."""
+
+    async def viewers(self, after: str = "", most: int = 1000) -> list[ViewerRecord]:
+        """Viewers by id, from the one after `after` on; those without a profile included."""
+
+    async def forget(self, user: str) -> Receipt:
+        """Delete a viewer: events, impressions, profile and merges; a tombstone (a keyed hash) stays."""
+
+    async def forgotten(self, users: Sequence[str]) -> list[bool]:
+        """Whether each viewer was deleted, and has not begun anew."""
+
+    async def item(self, item: str) -> ItemRecord | None:
+        """What was put under an id; None where nothing was, or it was deleted."""
+
+    async def put_items(self, items: Sequence[ItemRecord]) -> None:
+        """Write items, each as a whole; their versions are given by the store."""
+
+    async def delete_item(self, item: str) -> bool:
+        """Delete an item: it is never shown again until it is put again. Whether it was there."""
+
+    async def items(self, after: str = "", most: int = 1000) -> list[ItemRecord]:
+        """Items by id, from the one after `after` on, without the deleted."""
+
+    async def items_version(self) -> int:
+        """The version of the latest change of an item; 0 where there was none. Cheap: asked at every answer."""
+
+    async def items_since(self, version: int) -> list[ItemRecord]:
+        """Items changed after a version, the deleted included."""
+
+    async def note(self, key: str) -> str | None:
+        """A small fact that all processes share, such as which bundle has an alias; None where there is none."""
+
+    async def put_notes(self, notes: Mapping[str, str]) -> None:
+        """Write such facts, all or none."""
+
+    async def notes_version(self) -> int:
+        """A count that grows with every change of a note. Cheap: asked at every answer."""
+
+    async def retain(self, since_ms: int) -> int:
+        """Delete events and impressions from before a moment: how many."""
+
+    async def close(self) -> None:
+        """Finish what was taken in, and let go."""
+
+
+def secret_of(notes: Mapping[str, str]) -> bytes:
+    """The key with which a store's hashes and ids are made, from its note `secret` (hex)."""
+    return bytes.fromhex(notes["secret"])
