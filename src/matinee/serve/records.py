@@ -23,13 +23,14 @@ class Event:
         kind: view, purchase, like ...
         time_ms: when it happened.
         value: a rating, a price, a share watched; None where it brought none.
-        event_id: the sender's own id: the same one again is the same event, and stored once; None: each is new.
+        event_id: the sender's own id: the same one again is the same event, stored once;
+            None: each is new.
         recommendation_id: the answer that it followed from, as that answer said it.
         position: the place in that answer, from 1.
         session: the visit, where the sender has such.
         properties: anything else, as a JSON object's text.
-        sets: whether it overwrites what the same viewer, item and kind have in Gorse's view, which has one row
-            for each; otherwise its value is added to it.
+        sets: whether it overwrites what the same viewer, item and kind have in Gorse's view, which has one
+            row for each; otherwise its value is added to it.
     """
 
     user: str
@@ -117,7 +118,8 @@ class ItemRecord:
         image: address of its picture.
         attributes: anything else, JSON values.
         version: the store's count of changes when this was written: larger is later.
-        deleted: whether it was deleted; it is then never shown, and its id is kept so that others learn of it.
+        deleted: whether it was deleted; it is then never shown, and its id is kept so that others
+            learn of it.
     """
 
     id: str

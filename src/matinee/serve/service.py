@@ -57,13 +57,13 @@ class Answers(Protocol):
         """A list put into the order of a viewer's liking; those that no bundle knows come last, unscored."""
 
     async def popular(self, ask: Ask) -> Answer:
-        """What most viewers chose of late, by the store; the bundle's popularity where it knows too little."""
+        """What most viewers chose of late, by the store; the bundle's popularity where that is too little."""
 
     async def latest(self, ask: Ask) -> Answer:
         """The newest items."""
 
     async def neighbours(self, user: str, most: int) -> list[tuple[str, float]]:
-        """Viewers with the nearest taste, and how near (Gorse's user-to-user); empty where nobody can tell."""
+        """Viewers with the nearest taste, and how near (Gorse's user-to-user); empty if unknown."""
 
 
 class Bundles(Protocol):

@@ -1,8 +1,8 @@
 """The promise of a store: events durable before they are acknowledged, and read from it for every answer.
 
 `matinee.serve.sqlite_store` and `matinee.serve.postgres_store` keep it, and `matinee.testing.stores` holds
-both to it. Every call may be made from any process at any time; what one process was told is done, every other
-sees at once.
+both to it. Every call may be made from any process at any time; what one process was told is done, every
+other sees at once.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from matinee.serve.records import Event, Impression, ItemRecord, Receipt, Seen, 
 class Store(Protocol):
     """Where everything that happens online is kept.
 
-    Viewers who were merged are one: an id that was merged into another stands for the other everywhere below.
-    A viewer who was deleted stays deleted for imports (`add(..., imported=True)` leaves their events out), and
-    begins anew with the next event of their own.
+    Viewers who were merged are one: an id that was merged into another stands for the other everywhere
+    below. A viewer who was deleted stays deleted for imports (`add(..., imported=True)` leaves their events
+    out), and begins anew with the next event of their own.
 
     Raises, everywhere:
         StoreFull: the disk is full; nothing of the call was kept, and reading goes on.
@@ -88,13 +88,13 @@ class Store(Protocol):
         """Items by id, from the one after `after` on, without the deleted."""
 
     async def items_version(self) -> int:
-        """The version of the latest change of an item; 0 where there was none. Cheap: asked at every answer."""
+        """The version of the latest change of an item, 0 where none was. Cheap: asked at every answer."""
 
     async def items_since(self, version: int) -> list[ItemRecord]:
         """Items changed after a version, the deleted included."""
 
     async def note(self, key: str) -> str | None:
-        """A small fact that all processes share, such as which bundle has an alias; None where there is none."""
+        """A small fact that all processes share, such as which bundle has an alias; None: there is none."""
 
     async def put_notes(self, notes: Mapping[str, str]) -> None:
         """Write such facts, all or none."""
