@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import pyarrow as pa
+
+from matinee.core.types import Int32
 from matinee.serve.asking import DEFAULT_ALIAS, Answer, Ask
+from matinee.serve.records import ItemRecord
 from matinee.serve.store import Store
 
 
@@ -33,6 +37,23 @@ class BundleFacts:
     viewers: int
     events: int
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Catalogue:
+    """The items that a bundle knows, and what the store says of items, which goes before it.
+
+    Attributes:
+        table: one row an item of the bundle, as in `InteractionLog.item_table`: `id`, and what is known.
+        rows: the rows of some ids in it, -1 where it has none.
+        records: what the store says of items, by id, the deleted included.
+        version: equal as long as nothing of this has changed.
+    """
+
+    table: pa.Table
+    rows: Callable[[Sequence[str]], Int32]
+    records: Mapping[str, ItemRecord]
+    version: Hashable
 
 
 class Answers(Protocol):
@@ -64,6 +85,9 @@ class Answers(Protocol):
 
     async def neighbours(self, user: str, most: int) -> list[tuple[str, float]]:
         """Viewers with the nearest taste, and how near (Gorse's user-to-user); empty if unknown."""
+
+    async def catalogue(self, alias: str = DEFAULT_ALIAS) -> Catalogue:
+        """What is known of items, by the bundle behind an alias and the store: for filters and metadata."""
 
 
 class Bundles(Protocol):
