@@ -99,6 +99,9 @@ class Bundles(Protocol):
     def names(self) -> Mapping[str, str]:
         """The bundle's name behind each alias."""
 
+    def trained_with(self, user: str) -> list[str]:
+        """Names of the bundles that still hold what a viewer did: a deletion reaches them with the next fit."""
+
     async def activate(self, name: str, alias: str = DEFAULT_ALIAS) -> BundleFacts:
         """Put a bundle behind an alias, in every process; returns when this one answers from it.
 
