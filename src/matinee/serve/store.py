@@ -60,6 +60,9 @@ class Store(Protocol):
             InputError: it would close a ring, or both are the same.
         """
 
+    async def stands_for(self, user: str) -> str:
+        """The viewer that an id means: the one into which it was merged, or itself."""
+
     async def viewer(self, user: str) -> ViewerRecord | None:
         """What is known of a viewer; None where nobody was put under that id."""
 
