@@ -1,0 +1,132 @@
+"""Gorse's REST API, version 0.5, under /api: PyGorse, gorsejs and whatever else speaks it run unmodified.
+
+Every path is answered with and without a slash at its end; writes answer {"RowAffected": n}, a no is plain
+text. Where Gorse answers from lists that it computed some time ago, the answer here is made at the moment.
+Two things differ on purpose: deleting an item leaves the histories of those who chose it, and what is not
+there is answered with 404 where Gorse says 500 or changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from matinee.core.errors import InputError
+from matinee.serve import gorse_answers, gorse_items, gorse_users
+from matinee.serve.foreign import Handler, routes_of
+from matinee.serve.refusals import Refusal, StoreError
+from matinee.serve.service import Service
+
+Admit = Callable[[str | None, str], Awaitable[None]]
+"""Told the key that came, if any, and what it must be good for (`read`, `write`); raises `Unauthorised`,
+`Forbidden`."""
+
+Answering = Callable[[Service, Request], Awaitable[Any]]
+
+_READ = {
+    "/recommend/{user}": gorse_answers.recommend,
+    "/recommend/{user}/{category}": gorse_answers.recommend,
+    "/collaborative-filtering/{user}": gorse_answers.scored,
+    "/intermediate/recommend/{user}": gorse_answers.scored,
+    "/intermediate/recommend/{user}/{category}": gorse_answers.scored,
+    "/latest": gorse_answers.latest,
+    "/latest/{category}": gorse_answers.latest,
+    "/popular": gorse_answers.popular,
+    "/popular/{category}": gorse_answers.popular,
+    "/non-personalized/{name}": gorse_answers.non_personalized,
+    "/item-to-item/{name}/{item}": gorse_answers.similar,
+    "/item/{item}/neighbors": gorse_answers.similar,
+    "/item/{item}/neighbors/{category}": gorse_answers.similar,
+    "/user-to-user/{name}/{user}": gorse_answers.neighbours,
+    "/user/{user}/neighbors": gorse_answers.neighbours,
+    "/user/{user}/feedback": gorse_users.feedback_of_user,
+    "/user/{user}/feedback/{type}": gorse_users.feedback_of_user,
+    "/item/{item}/feedback": gorse_items.feedback_of_item,
+    "/item/{item}/feedback/{type}": gorse_items.feedback_of_item,
+    "/feedback/{type}": gorse_users.feedback_page,
+}
+_SESSION = ("/session/recommend", "/session/recommend/{category}")
+
+
+def routes(service: Service, admit: Admit | None = None) -> list[Route]:
+    """Every path of the face.
+
+    Args:
+        service: what is asked and told.
+        admit: what looks at keys; None: any key is good.
+    """
+    made: list[Route] = []
+
+    def add(path: str, **methods: Answering) -> None:
+        handlers = [
+            (method, _handler(service, admit, answering, "read" if method == "GET" else "write"))
+            for method, answering in methods.items()
+        ]
+        made.extend(routes_of("/api" + path, handlers))
+
+    for path, answering in _READ.items():
+        add(path, GET=answering)
+    for path in _SESSION:
+        made.extend(
+            routes_of("/api" + path, [("POST", _handler(service, admit, gorse_answers.session, "read"))])
+        )
+    add("/user", POST=gorse_users.put_user)
+    add("/users", GET=gorse_users.list_users, POST=gorse_users.put_users)
+    add(
+        "/user/{user}", GET=gorse_users.get_user, PATCH=gorse_users.patch_user, DELETE=gorse_users.delete_user
+    )
+    add("/item", POST=gorse_items.put_item)
+    add("/items", GET=gorse_items.list_items, POST=gorse_items.put_items)
+    add(
+        "/item/{item}", GET=gorse_items.get_item, PATCH=gorse_items.patch_item, DELETE=gorse_items.delete_item
+    )
+    add("/item/{item}/category/{category}", PUT=gorse_items.add_category, DELETE=gorse_items.drop_category)
+    add(
+        "/feedback",
+        GET=gorse_users.feedback_page,
+        POST=gorse_users.add_feedback,
+        PUT=gorse_users.set_feedback,
+    )
+    for path in ("/feedback/{user}/{item}", "/feedback/{type}/{user}/{item}"):
+        add(path, GET=gorse_users.get_feedback, DELETE=gorse_users.delete_feedback)
+    for path in ("/health/live", "/health/ready"):
+        made.extend(routes_of("/api" + path, [("GET", _handler(service, None, health, "read"))]))
+    return made
+
+
+async def health(service: Service, request: Request) -> Any:
+    """Whether the store can be reached, in Gorse's words; `ready` says so with its status too."""
+    reached, why = True, None
+    try:
+        await service.store.notes_version()
+    except StoreError as error:
+        reached, why = False, str(error)
+    told = {
+        "Ready": reached,
+        "DataStoreError": why,
+        "CacheStoreError": None,
+        "DataStoreConnected": reached,
+        "CacheStoreConnected": True,
+    }
+    if not reached and request.url.path.rstrip("/").endswith("ready"):
+        raise StoreError(msgspec.json.encode(told).decode())
+    return told
+
+
+def _handler(service: Service, admit: Admit | None, answering: Answering, scope: str) -> Handler:
+    async def handler(request: Request) -> Response:
+        try:
+            if admit is not None:
+                await admit(request.headers.get("x-api-key"), scope)
+            content = await answering(service, request)
+        except (Refusal, InputError) as error:
+            status = getattr(error, "status", 400)
+            return PlainTextResponse(" ".join(str(error).split()), status)
+        return Response(msgspec.json.encode(content), media_type="application/json")
+
+    return handler
