@@ -1,0 +1,179 @@
+"""Reading what is sent: never more than agreed, never longer than agreed, and JSON as it is described."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.types import Message, Receive
+
+from matinee.serve.refusals import Refusal, TooBig
+from matinee.serve.service import Limits
+
+T = TypeVar("T")
+# What a database of text cannot keep.
+NUL = "\x00"
+_PLACE = re.compile(r"(?s)^(.*?) - at `(key in )?\$?(.*)`$")
+
+
+class Malformed(Refusal):
+    """What was sent is not what the description says.
+
+    Args:
+        message: what was found, expected and to be done.
+        field: the place in what was sent, such as "events[3].time"; None where it has none.
+        status: the HTTP status.
+    """
+
+    def __init__(self, message: str, field: str | None = None, status: int | None = None) -> None:
+        super().__init__(message, status)
+        self.field = field
+
+
+class Contradiction(Malformed):
+    """What was sent is well formed, and yet cannot be: the clock or another part of it speaks against it."""
+
+    status = 422
+
+
+class TooSlow(Refusal):
+    """What was to be sent did not come in time."""
+
+    status = 408
+
+
+class Bounded:
+    """A request's `receive` that gives up when too much comes, or too late.
+
+    Args:
+        receive: the server's.
+        limits: how much, and how long.
+
+    Raises:
+        TooBig: more bytes than `limits.body_bytes`.
+        TooSlow: the whole was not there after `limits.body_s`.
+    """
+
+    __slots__ = ("_left", "_limits", "_open", "_receive", "_until")
+
+    def __init__(self, receive: Receive, limits: Limits) -> None:
+        self._receive, self._limits = receive, limits
+        self._left, self._open = limits.body_bytes, True
+        self._until: float | None = None
+
+    async def __call__(self) -> Message:
+        """The next message of the request."""
+        if not self._open:
+            return await self._receive()
+        if self._until is None:
+            self._until = asyncio.get_running_loop().time() + self._limits.body_s
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            raise TooSlow(
+                f"The request's body was not complete after {self._limits.body_s:g} seconds: send it in one "
+                "go, or in smaller parts."
+            ) from None
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise too_big(self._limits)
+        self._open = bool(message.get("more_body", False))
+        return message
+
+
+def too_big(limits: Limits) -> TooBig:
+    """What is said to a body above the limit."""
+    return TooBig(
+        f"The request's body is larger than the {limits.body_bytes:,} bytes that are taken in at once: send "
+        "it in parts."
+    )
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole body of a request.
+
+    Raises:
+        ConnectionResetError: the sender went away.
+        TooBig, TooSlow: as `Bounded` says.
+    """
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError("The sender went away before the body was complete.")
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def is_json(content_type: bytes) -> bool:
+    """Whether a Content-Type header says JSON."""
+    return content_type.partition(b";")[0].strip().lower() == b"application/json"
+
+
+def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """JSON as the decoder's type.
+
+    Raises:
+        Malformed: it is no JSON, or not of this shape.
+        Contradiction: a text holds the character U+0000.
+    """
+    try:
+        value = decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise malformed(error) from None
+    except UnicodeDecodeError as error:
+        raise Malformed(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
+    except msgspec.DecodeError as error:
+        found = "nothing" if not body.strip() else str(error).removeprefix("JSON is malformed: ")
+        raise Malformed(f"Expected a body of JSON, found {found}.") from None
+    except RecursionError:
+        raise Malformed("The JSON is nested deeper than is taken in: keep it flat.") from None
+    # A decoder that looks at every text costs more than an answer; the bytes tell first whether it must.
+    if b"\\u0000" in body:
+        refuse_nul(msgspec.to_builtins(value))
+    return value
+
+
+def malformed(error: msgspec.ValidationError) -> Malformed:
+    """A violated description in the words of this house."""
+    found = _PLACE.match(str(error))
+    text, place = (found[1], found[3].lstrip(".")) if found else (str(error), "")
+    unknown = re.match(r"Object contains unknown field `(.*)`$", text, re.DOTALL)
+    if unknown:
+        place = f"{place}.{unknown[1]}".lstrip(".")
+        return Malformed(f"Nothing here is called {place!r}: leave it out, or see /openapi.json.", place)
+    missing = re.match(r"Object missing required field `(.*)`$", text, re.DOTALL)
+    if missing:
+        place = f"{place}.{missing[1]}".lstrip(".")
+        return Malformed(f"{place!r} is missing: see /openapi.json.", place)
+    text = text.replace("`", "")
+    return Malformed(f"{place or 'The body'}: {text[:1].lower()}{text[1:]}.", place or None)
+
+
+def refuse_nul(value: Any, place: str = "") -> None:
+    """Refuse texts that hold the character U+0000, wherever they are.
+
+    Raises:
+        Contradiction: one does.
+    """
+    if isinstance(value, str):
+        if NUL in value:
+            raise Contradiction(
+                f"{place or 'A text'} holds the character U+0000, which cannot be kept: leave it out.",
+                place or None,
+            )
+        return
+    for name, part in _parts(value):
+        refuse_nul(name, place)
+        refuse_nul(part, f"{place}.{name}".lstrip(".") if isinstance(value, Mapping) else f"{place}[{name}]")
+
+
+def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(value, Mapping):
+        return value.items()
+    return enumerate(value) if isinstance(value, list | tuple) else ()

@@ -1,0 +1,163 @@
+"""API keys: made once, shown once, kept as a hash, good for reading, writing or everything.
+
+They are kept in one note of the store, so that every process and machine knows the same ones. A key is 256
+bits of chance behind an id, so that one SHA-256 is as good as any slow hash: there is nothing to guess.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import msgspec
+
+from matinee.core.errors import InputError
+from matinee.serve.refusals import Forbidden, NotFound, StoreError, Unauthorised
+from matinee.serve.store import Store
+
+READ, WRITE, ADMIN = "read", "write", "admin"
+# What a key may be good for: asking; telling and reading viewers; everything.
+SCOPES = (READ, WRITE, ADMIN)
+NOTE = "keys"
+_FORM = re.compile(r"mat_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+_LONGEST_NAME = 100
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """One key, without what would open anything.
+
+    Attributes:
+        id: its public name, which stands in the key too.
+        name: what it is for, in its maker's words.
+        scopes: what it is good for.
+        made_ms: when it was made.
+        sha256: the hash of the whole key, in hex.
+    """
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    made_ms: int
+    sha256: Annotated[str, msgspec.Meta(min_length=64, max_length=64)]
+
+    def good_for(self, scope: str) -> bool:
+        """Whether it is; `admin` is good for everything."""
+        return scope in self.scopes or ADMIN in self.scopes
+
+
+class Keys:
+    """The keys of a store.
+
+    Args:
+        store: where they are kept.
+        now_ms: the clock.
+    """
+
+    def __init__(self, store: Store, now_ms: Callable[[], int]) -> None:
+        self._store, self._now_ms = store, now_ms
+        self._version: int | None = None
+        self._known: dict[str, Key] = {}
+        self._change = asyncio.Lock()
+
+    async def make(self, name: str, scopes: Sequence[str] = (READ,)) -> tuple[Key, str]:
+        """Make a key. The text is returned here and never again.
+
+        Raises:
+            InputError: a scope is unknown, or the name is empty or too long.
+        """
+        unknown = [one for one in scopes if one not in SCOPES]
+        if unknown or not scopes:
+            raise InputError(
+                f"A key's scopes are some of {', '.join(SCOPES)}: found {', '.join(unknown) or 'none'}."
+            )
+        if not 0 < len(name.strip()) <= _LONGEST_NAME or "\x00" in name:
+            raise InputError(f"A key's name has 1 to {_LONGEST_NAME} characters: say what it is for.")
+        public = secrets.token_hex(8)
+        text = f"mat_{public}_{secrets.token_urlsafe(32)}"
+        made = Key(
+            id=public,
+            name=name.strip(),
+            scopes=tuple(one for one in SCOPES if one in scopes),
+            made_ms=self._now_ms(),
+            sha256=_hash(text),
+        )
+        async with self._change:
+            await self._keep([*await self._read(), made])
+        return made, text
+
+    async def listed(self) -> list[Key]:
+        """Every key, the oldest first."""
+        return await self._read()
+
+    async def revoke(self, id_or_name: str) -> Key:
+        """Make a key worthless, in every process, from its next request on.
+
+        Raises:
+            NotFound: no key has this id or name.
+            InputError: several have this name.
+        """
+        async with self._change:
+            keys = await self._read()
+            meant = [one for one in keys if id_or_name in (one.id, one.name)]
+            if not meant:
+                raise NotFound(f"No key has the id or name {id_or_name!r}.")
+            if len(meant) > 1:
+                ids = ", ".join(one.id for one in meant)
+                raise InputError(f"Several keys are called {id_or_name!r}: say which by its id: {ids}.")
+            await self._keep([one for one in keys if one.id != meant[0].id])
+        return meant[0]
+
+    async def check(self, text: str | None, scope: str) -> Key:
+        """The key that a request brought, if it is good for what is asked.
+
+        Raises:
+            Unauthorised: none came, or nobody knows it.
+            Forbidden: it is not good for this.
+        """
+        if not text:
+            raise Unauthorised(
+                "A key is needed: send it as the header Authorization: Bearer KEY, or as X-API-Key."
+            )
+        form = _FORM.fullmatch(text)
+        known = None if form is None else (await self._current()).get(form[1])
+        # Without such a key the same work is done, against a hash that nothing has.
+        right = hmac.compare_digest(_hash(text), known.sha256 if known else "0" * 64)
+        if known is None or not right:
+            raise Unauthorised("Nobody knows this key: it may have been revoked. Ask for a new one.")
+        if not known.good_for(scope):
+            raise Forbidden(
+                f"The key {known.name!r} is good for {', '.join(known.scopes)}: this needs {scope}."
+            )
+        return known
+
+    async def find(self, public: str) -> Key | None:
+        """The key with an id; None where there is none."""
+        return (await self._current()).get(public)
+
+    async def _current(self) -> dict[str, Key]:
+        version = await self._store.notes_version()
+        if version != self._version:
+            self._known = {one.id: one for one in await self._read()}
+            self._version = version
+        return self._known
+
+    async def _read(self) -> list[Key]:
+        text = await self._store.note(NOTE)
+        if text is None:
+            return []
+        try:
+            return msgspec.json.decode(text, type=list[Key])
+        except msgspec.MsgspecError:
+            raise StoreError("The store's keys are not what this version writes.") from None
+
+    async def _keep(self, keys: Sequence[Key]) -> None:
+        await self._store.put_notes({NOTE: msgspec.json.encode(keys).decode()})
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
