@@ -1,0 +1,98 @@
+"""What a store can keep: refused before it is queued, so that one bad event never fails its neighbours."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from matinee.serve.records import Event, Impression
+from matinee.serve.refusals import Refusal
+
+_LARGEST = 2**63 - 1
+_EVENT_TEXTS = ("user", "item", "kind", "event_id", "recommendation_id", "session", "properties")
+_IMPRESSION_TEXTS = ("user", "recommendation_id", "event_id")
+
+
+def check_events(events: Sequence[Event], impressions: Sequence[Impression]) -> None:
+    """Refuse texts, numbers and times that no database keeps as they are.
+
+    Raises:
+        Refusal: naming the first event and field that is off.
+    """
+    for place, event in enumerate(events, start=1):
+        # One check for all texts: the fields are gone through only where something is off.
+        texts = (event.user, event.item, event.kind, event.event_id, event.recommendation_id)
+        rest = (event.session, event.properties)
+        if not _is_text("".join(text for text in (*texts, *rest) if text)):
+            raise _bad_text(f"event {place}", event, _EVENT_TEXTS)
+        if event.value is not None and math.isnan(event.value):
+            raise Refusal(f"event {place}: value is not a number: leave it out where there is none.")
+        _check_number(f"event {place}: time", event.time_ms)
+        _check_number(f"event {place}: position", event.position)
+    for place, shown in enumerate(impressions, start=1):
+        ids = "".join(text for text in (shown.user, shown.recommendation_id, shown.event_id) if text)
+        if not _is_text(ids):
+            raise _bad_text(f"impression {place}", shown, _IMPRESSION_TEXTS)
+        if not _is_text("".join(shown.items)):
+            raise Refusal(f"impression {place}: items hold {_UNWRITABLE}.")
+        _check_number(f"impression {place}: time", shown.time_ms)
+
+
+def check_texts(what: str, texts: Iterable[str | None]) -> None:
+    """Refuse texts that no database keeps.
+
+    Raises:
+        Refusal: `what` holds one.
+    """
+    if not _is_text("".join(text for text in texts if text)):
+        raise Refusal(f"{what} holds {_UNWRITABLE}.")
+
+
+def check_times(what: str, times: Iterable[int | None]) -> None:
+    """Refuse times beyond 64 bits.
+
+    Raises:
+        Refusal: one is.
+    """
+    for time_ms in times:
+        _check_number(what, time_ms)
+
+
+def json_text(what: str, value: Mapping[str, Any]) -> str:
+    """A value as JSON text.
+
+    Raises:
+        Refusal: JSON cannot hold it.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Refusal(f"{what}: {error}: only JSON's own values can be kept.") from error
+    if not _is_text(text):
+        raise Refusal(f"{what} holds {_UNWRITABLE}.")
+    return text
+
+
+_UNWRITABLE = "a character that cannot be stored: U+0000, or half of a surrogate pair"
+
+
+def _is_text(text: str) -> bool:
+    if "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _bad_text(which: str, record: object, fields: Sequence[str]) -> Refusal:
+    bad = next(field for field in fields if not _is_text(getattr(record, field) or ""))
+    return Refusal(f"{which}: {bad} holds {_UNWRITABLE}.")
+
+
+def _check_number(what: str, number: int | None) -> None:
+    if number is not None and not -_LARGEST <= number <= _LARGEST:
+        raise Refusal(f"{what} is beyond 64 bits: a smaller whole number was expected.")
