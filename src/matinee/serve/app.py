@@ -1,0 +1,250 @@
+"""The web application: three faces and a page on one port, behind one door.
+
+The native face is found by a table of its own, by the path as it was sent, and costs a few dozen
+microseconds; the other faces are Starlette's routes. Around all of them: who may, how much, from where, and
+what every answer bears. Nothing here knows a model or a database.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from http import HTTPStatus
+from inspect import isawaitable
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
+
+from matinee.core.errors import MatineeError
+from matinee.serve import native
+from matinee.serve.body import Bounded, Malformed, too_big
+from matinee.serve.faces import PAGE, Face, Faces, faces_of
+from matinee.serve.keys import ADMIN, READ, Keys
+from matinee.serve.operations import Call, Operation, Resource, Table
+from matinee.serve.refusals import Forbidden, Refusal, Unauthorised
+from matinee.serve.replies import SECURITY, Header, Reply, no, refused, send_reply
+from matinee.serve.service import Service
+
+# Figures as text, with or without their content type, at once or soon.
+Figures = tuple[bytes, str] | bytes
+Metrics = Callable[[], Figures | Awaitable[Figures]]
+
+# Where whoever counts requests finds the route's template and its face.
+ROUTE = "matinee.route"
+_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_LOOKED_AT = frozenset(
+    {b"authorization", b"x-api-key", b"host", b"origin", b"sec-fetch-site", b"content-length"}
+)
+
+
+def make_app(
+    service: Service,
+    *,
+    keys: Keys | None = None,
+    aws: Mapping[str, str] | None = None,
+    ready: native.Ready | None = None,
+    metrics: Metrics | None = None,
+    hosts: Collection[str] | None = None,
+) -> App:
+    """Put the faces together.
+
+    Args:
+        service: what is asked and told.
+        keys: what looks at keys; None: whoever comes may do everything: for this machine alone.
+        aws: access key ids and their secrets, for clients of Personalize; None: any signature is good, unless
+            keys are asked for.
+        ready: why this process should not be asked now; None: what bundles and store say.
+        metrics: what `/metrics` answers; None: there is no such path.
+        hosts: the names by which the server may be called, without port; None: any. On a machine's own
+            address, where no key is asked for, this keeps pages of other sites out, whatever their name
+            resolves to.
+    """
+    resources = native.resources(service, ready)
+    if metrics is not None:
+        resources.append(Resource(service, [_figures(metrics)]))
+    return App(service, resources, faces_of(service, keys, aws), keys=keys, hosts=hosts)
+
+
+class App:
+    """The application, as ASGI.
+
+    Args:
+        service: what is asked and told.
+        resources: the native face's paths.
+        faces: the other faces.
+        keys: what looks at keys.
+        hosts: the names by which the server may be called.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        resources: Sequence[Resource],
+        faces: Sequence[Face],
+        *,
+        keys: Keys | None,
+        hosts: Collection[str] | None,
+    ) -> None:
+        self.faces = faces
+        self._limits = service.limits
+        self._table, self._routers = Table(resources), Faces(faces)
+        self._keys, self._hosts = keys, None if hosts is None else frozenset(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; events of a process's life are acknowledged, sockets closed."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, Outgoing(send))
+        else:
+            await send({"type": "websocket.close", "code": 1003, "reason": "There are no sockets here."})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Outgoing) -> None:
+        try:
+            found = {name: value for name, value in scope["headers"] if name in _LOOKED_AT}
+            self._refuse_foreign(scope, found)
+            at = self._table.find(scope.get("raw_path") or scope["path"].encode())
+            if at is None:
+                await self._faces(scope, receive, send, found)
+                return
+            resource, scope["path_params"] = at
+            scope[ROUTE] = (resource.path, "native")
+            if self._keys is not None:
+                operation = resource.operation(scope["method"])
+                if operation is not None and operation.scope:
+                    await self._keys.check(key_of(found), operation.scope)
+            await resource(scope, receive, send)
+        except (MatineeError, HTTPException) as error:
+            if send.begun:
+                raise
+            await send_reply(send, _reply_to(error), bodiless=scope["method"] == "HEAD")
+        except ConnectionResetError:
+            # Who went away is told nothing.
+            return
+        except Exception:
+            if not send.begun:
+                reply = no(
+                    500, "Something went wrong here, not with the request; the server's log says what."
+                )
+                await send_reply(send, reply, bodiless=scope["method"] == "HEAD")
+            raise
+
+    async def _faces(self, scope: Scope, receive: Receive, send: Send, found: Mapping[bytes, bytes]) -> None:
+        face, router = self._routers.at(scope["path"])
+        if face == PAGE and self._keys is not None:
+            await _admit_to_page(self._keys, found)
+        length = found.get(b"content-length", b"")
+        if length.isdigit() and int(length) > self._limits.body_bytes:
+            raise too_big(self._limits)
+        if scope["method"] not in _READING:
+            receive = Bounded(receive, self._limits)
+        await router(scope, receive, send)
+
+    def _refuse_foreign(self, scope: Scope, found: Mapping[bytes, bytes]) -> None:
+        if self._hosts is not None and _host(found.get(b"host", b"")) not in self._hosts:
+            raise Refusal(
+                "This server is not called by the name in the header Host: use the address that it printed "
+                "at its start.",
+                HTTPStatus.MISDIRECTED_REQUEST,
+            )
+        if scope["method"] in _READING:
+            return
+        site = found.get(b"sec-fetch-site")
+        if site is None and b"origin" in found:
+            same = urlsplit(found[b"origin"].decode("latin-1")).netloc == found.get(b"host", b"").decode(
+                "latin-1"
+            )
+            site = b"same-origin" if same else b"cross-site"
+        if site not in (None, b"same-origin", b"none"):
+            raise Forbidden("A page of another site sent this: only this server's own pages may.")
+
+
+class Stranger(Unauthorised):
+    """Somebody at the page without a key: a browser then asks for it as a password."""
+
+
+class Outgoing:
+    """A request's `send`: remembers whether an answer has begun, and adds what every answer bears."""
+
+    __slots__ = ("_send", "begun")
+
+    def __init__(self, send: Send) -> None:
+        self._send, self.begun = send, False
+
+    async def __call__(self, message: Message) -> None:
+        """Send one message of the answer."""
+        if message["type"] == "http.response.start":
+            self.begun = True
+            headers: list[Header] = list(message.get("headers", ()))
+            there = {name.lower() for name, _ in headers}
+            headers += [one for one in SECURITY if one[0] not in there]
+            message["headers"] = headers
+        await self._send(message)
+
+
+def key_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """The key that a request brought: Authorization: Bearer KEY, or X-API-Key: KEY; None where none came.
+
+    Args:
+        headers: those of the request, in small letters.
+    """
+    way, _, rest = headers.get(b"authorization", b"").partition(b" ")
+    key = rest.strip() if way.lower() == b"bearer" else headers.get(b"x-api-key", b"")
+    return key.decode("latin-1") or None
+
+
+def password_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """The password that a browser sends; None where it sends none."""
+    way, _, rest = headers.get(b"authorization", b"").partition(b" ")
+    if way.lower() != b"basic":
+        return None
+    try:
+        return b64decode(rest.strip(), validate=True).decode("latin-1").partition(":")[2] or None
+    except ValueError:
+        return None
+
+
+async def _admit_to_page(keys: Keys, headers: Mapping[bytes, bytes]) -> None:
+    try:
+        await keys.check(password_of(headers) or key_of(headers), ADMIN)
+    except Unauthorised as refusal:
+        raise Stranger(str(refusal)) from None
+
+
+def _figures(metrics: Metrics) -> Operation:
+    async def figures(_call: Call) -> Reply:
+        made = metrics()
+        told = await made if isawaitable(made) else made
+        text, kind = told if isinstance(told, tuple) else (told, _PROMETHEUS)
+        return Reply(text, kind=(b"content-type", kind.encode()))
+
+    return Operation(
+        method="GET", path="/metrics", handler=figures, tag="Health", summary="Figures", scope=READ
+    )
+
+
+def _reply_to(error: MatineeError | HTTPException) -> Reply:
+    if isinstance(error, HTTPException):
+        headers = tuple(
+            (name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()
+        )
+        return no(error.status_code, error.detail, None, *headers)
+    if isinstance(error, Stranger):
+        return no(401, str(error), None, (b"www-authenticate", b'Basic realm="matinee", charset="UTF-8"'))
+    return refused(error if isinstance(error, Refusal) else Malformed(str(error)))
+
+
+def _host(header: bytes) -> str:
+    """The name in a Host header, without port and brackets."""
+    text = header.decode("latin-1").lower()
+    return text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
