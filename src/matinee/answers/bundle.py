@@ -48,6 +48,7 @@ from matinee.answers.tensors import describe, read_tensors, write_tensors
 from matinee.core.errors import BundleError, InputError
 from matinee.core.promise import Part, Scorer
 from matinee.core.types import Float32, Histories
+from matinee.data.kinds_mean import KindsMean, kinds_mean_from_json
 from matinee.data.log import InteractionLog
 from matinee.data.vocabulary import Vocabulary
 
@@ -148,7 +149,7 @@ def read_bundle(folder: Path) -> Content:
         words = f"{type(error).__name__}: {error}"
         raise BundleError(f"{folder}: its files do not fit together ({words}); fit it again.") from error
     if content.deleted and content.people:
-        return replace(content, log=_bury_in(content.log, content.deleted))
+        return replace(content, log=without_events_of(content.log, content.deleted))
     return content
 
 
@@ -232,6 +233,7 @@ def _log_facts(log: InteractionLog, people: bool) -> dict[str, Any]:
         "order": log.order,
         "repeats": log.repeats,
         "target": log.target,
+        "meaning": None if log.meaning is None else log.meaning.to_json(),
         "items": log.n_items,
         "viewers": log.n_viewers if people else 0,
         "events": len(log) if people else 0,
@@ -275,6 +277,7 @@ def _log(folder: Path, said: Mapping[str, Any], people: bool) -> InteractionLog:
         order=said["order"],
         repeats=said["repeats"],
         target=said["target"],
+        meaning=_meaning(said),
         fingerprint=said["fingerprint"],
     )
     if not people:
@@ -293,6 +296,12 @@ def _log(folder: Path, said: Mapping[str, Any], people: bool) -> InteractionLog:
         friends=tables.read_ragged(friends, "friend", n, n) if said["friends"] else None,
         negatives=tables.read_ragged(noes, "item", n, n_items) if said["negatives"] else None,
     )
+
+
+def _meaning(said: Mapping[str, Any]) -> KindsMean:
+    """What the log's events mean; a bundle from before that was written down says what it does say."""
+    known = {"kinds": said["kinds"], "target": said["target"]}
+    return kinds_mean_from_json({**known, **(said.get("meaning") or {})})
 
 
 def _expect(path: Path, what: str, told: int, found: int) -> None:
@@ -316,7 +325,7 @@ def _without_people(content: Content) -> Content:
     return replace(content, log=empty)
 
 
-def _bury_in(log: InteractionLog, deleted: frozenset[str]) -> InteractionLog:
+def without_events_of(log: InteractionLog, deleted: frozenset[str]) -> InteractionLog:
     """The log without the events of deleted viewers; their codes stay, so that other codes do."""
     codes = log.viewers.codes(sorted(deleted))
     gone = np.zeros(len(log.viewers), dtype=bool)
@@ -346,4 +355,12 @@ def _open_to_readers(folder: Path) -> None:
         path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
-__all__ = ["MANIFEST", "TOMBSTONES", "Content", "read_bundle", "refuse_foreign", "write_bundle"]
+__all__ = [
+    "MANIFEST",
+    "TOMBSTONES",
+    "Content",
+    "read_bundle",
+    "refuse_foreign",
+    "without_events_of",
+    "write_bundle",
+]

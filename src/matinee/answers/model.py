@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from matinee.answers.bundle import Content, read_bundle, write_bundle
+from matinee.answers.bundle import Content, read_bundle, without_events_of, write_bundle
 from matinee.answers.reasons import POPULAR, reasons, verb_of
 from matinee.answers.rules import Rules, Shelf
 from matinee.answers.scorers import Context, make_scorer
@@ -269,6 +269,13 @@ def load(folder: str | os.PathLike[str], *, ties: int = 0) -> Model:
         fingerprint=content.fingerprint,
         ties=ties,
     )
+
+
+def without_viewers(model: Model, users: frozenset[str]) -> Model:
+    """The same model as if it had never known some viewers: nobody is answered from what they did."""
+    log = without_events_of(model.log, users)
+    context = replace(model.context, histories=None if model.context.histories is None else log.histories)
+    return replace(model, log=log, context=context, deleted=model.deleted | users)
 
 
 def model_of(name: str, config: Mapping[str, Any], part: Part, log: Log) -> Model:

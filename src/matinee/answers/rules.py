@@ -18,6 +18,8 @@ import pyarrow.compute as pc
 from matinee.core.errors import InputError
 from matinee.core.types import Askers, Bool, Float32, Int32, Int64, Ragged
 
+# Moments before and after all others: the ends of windows that have none.
+ALWAYS, NEVER = -(2**63), 2**63 - 1
 _NO = ("", "0", "false", "no", "n", "f")
 
 
@@ -99,28 +101,50 @@ def available(items: pa.Table, now_ms: int) -> Bool:
     An item is out before `available_from`, from `available_until` on, when `hidden`, and when `in_stock` says
     no; an empty cell rules nothing out.
     """
-    fine = np.ones(items.num_rows, dtype=bool)
+    windows = windows_of(items)
+    return windows.open & (windows.since <= now_ms) & (windows.until > now_ms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """When each item of a catalogue can be had, whatever the moment is.
+
+    Attributes:
+        since: int64, shape (items,): not before this moment; the least there is where nothing is said.
+        until: int64, shape (items,): not from this moment on; the greatest there is where nothing is said.
+        open: bool, shape (items,): neither hidden nor out of stock.
+    """
+
+    since: Int64
+    until: Int64
+    open: Bool
+
+
+def windows_of(items: pa.Table) -> Windows:
+    """The windows that a table of items tells of; an empty cell rules nothing out."""
+    since, until = np.full(items.num_rows, ALWAYS), np.full(items.num_rows, NEVER)
     if "available_from" in items.column_names:
-        fine &= _milliseconds(items, "available_from", -(2**63)) <= now_ms
+        since = _milliseconds(items, "available_from", ALWAYS)
     if "available_until" in items.column_names:
-        fine &= _milliseconds(items, "available_until", 2**63 - 1) > now_ms
+        until = _milliseconds(items, "available_until", NEVER)
+    fine = np.ones(items.num_rows, dtype=bool)
     if "in_stock" in items.column_names:
         fine &= _truth(items, "in_stock", empty=True)
     if "hidden" in items.column_names:
         fine &= ~_truth(items, "hidden", empty=False)
-    return fine
+    return Windows(since=since, until=until, open=fine)
 
 
 def regions_of(items: pa.Table) -> set[str]:
     """Every region that an item is limited to; empty where none is."""
-    return {region for one in _lists(items, "regions") for region in one}
+    return {region for one in word_lists_of(items, "regions") for region in one}
 
 
 class _Regions:
     """Items that are limited to regions, and where each viewer is."""
 
     def __init__(self, log: Any, region: str | None) -> None:
-        self._limits = _lists(log.item_table, "regions")
+        self._limits = word_lists_of(log.item_table, "regions")
         self._limited = np.array([bool(one) for one in self._limits], dtype=bool)
         self._names: list[str] = [] if region is None else [region]
         self._homes: Int64 | None = None
@@ -202,7 +226,7 @@ def _truth(items: pa.Table, name: str, *, empty: bool) -> Bool:
     return np.asarray(pc.fill_null(truth, empty), dtype=bool)
 
 
-def _lists(table: pa.Table | None, name: str) -> list[list[str]]:
+def word_lists_of(table: pa.Table | None, name: str) -> list[list[str]]:
     """A column of lists of strings, or of strings parted by "|": a list for each row."""
     if table is None or name not in table.column_names:
         return []

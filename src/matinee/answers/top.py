@@ -22,6 +22,7 @@ FALLBACK = "fallback:popular"
 
 # Blocks of this many items: the k-th best of the blocks' maxima is a bound that few more than k items reach.
 _BLOCK = 64
+_FEWEST_BLOCKS = 4
 _LOWEST = np.finfo(np.float32).min
 
 
@@ -139,6 +140,38 @@ def top_k(scores: Float32, k: int, keys: Int64) -> tuple[Int32, Float32]:
     codes[rows, ranks] = columns
     best[rows, ranks] = scores[rows, columns]
     return codes, best
+
+
+def top_k_of_one(scores: Float32, k: int, keys: Int64) -> tuple[Int64, Float32]:
+    """The k best items of one asker, exactly as `top_k` finds them, at less cost.
+
+    Args:
+        scores: float32, shape (items,): -inf where an item must not be shown.
+        k: how many.
+        keys: int64, shape (items,) or longer: among equal scores the smaller key comes first.
+
+    Returns:
+        Codes int64 and scores float32, best first: as many as can be shown, k at most.
+    """
+    n = len(scores)
+    wanted = min(k, n)
+    if wanted < 1:
+        return np.zeros(0, np.int64), np.zeros(0, np.float32)
+    width = n // max(_FEWEST_BLOCKS * wanted, 1)
+    maxima = scores
+    if width > 1:
+        width = min(width, _BLOCK)
+        blocks = n // width
+        maxima = scores[: blocks * width].reshape(width, blocks).max(axis=0)
+    place = len(maxima) - wanted
+    bound = max(np.partition(maxima, place)[place], _LOWEST)
+    codes = np.flatnonzero(scores >= bound)
+    if len(codes) > 4 * wanted + 256:
+        codes = _settle(scores, wanted, keys)
+        codes = codes[scores[codes] >= _LOWEST]
+    found = scores[codes]
+    order = np.lexsort((keys[codes], -found))[:wanted]
+    return codes[order], found[order]
 
 
 def _bound(scores: Float32, k: int) -> Float32:

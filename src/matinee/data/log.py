@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from matinee.core.types import Bool, Float32, Histories, Int64, Ragged
 from matinee.data.facts import ReadReport
+from matinee.data.kinds_mean import KindsMean
 from matinee.data.vocabulary import Vocabulary
 
 
@@ -33,6 +34,7 @@ class InteractionLog:
         target: what is to be predicted: an event kind, "rating", or None for every kind.
         fingerprint: SHA-256 (hex) of the log's bytes and of what its events were taken to mean.
         notes: what was done to it and what is odd, in plain words.
+        meaning: what its events were taken to mean; None where it was made otherwise.
         report: what was found while it was read; None where it was made otherwise.
     """
 
@@ -51,6 +53,7 @@ class InteractionLog:
     target: str | None = None
     fingerprint: str = ""
     notes: tuple[str, ...] = field(default=())
+    meaning: KindsMean | None = None
     report: ReadReport | None = None
 
     def __len__(self) -> int:
@@ -75,3 +78,8 @@ class InteractionLog:
     def keep(self, mask: Bool) -> InteractionLog:
         """The same viewers and catalogue with only some events: bool, shape (events,)."""
         return replace(self, histories=self.histories.keep(mask))
+
+
+def meaning_of(log: InteractionLog) -> KindsMean:
+    """What a log's events were taken to mean; of one that does not say, what its kinds and target tell."""
+    return log.meaning or KindsMean(kinds=log.kinds, target=log.target)

@@ -21,6 +21,7 @@ from matinee.data.facts import FileReport, ReadReport
 from matinee.data.fingerprint import fingerprint_events, fingerprint_files
 from matinee.data.gather import Gather
 from matinee.data.index import Indexed, build_index, in_memory
+from matinee.data.kinds_mean import kinds_mean_of
 from matinee.data.log import InteractionLog
 from matinee.data.meaning import apply
 from matinee.data.options import LogOptions
@@ -191,6 +192,7 @@ def _log(entry: shelf.Entry, options: LogOptions, fingerprint: str, notes: tuple
         target=options.target,
         fingerprint=fingerprint,
         notes=(*notes, *entry.notes, *_facts_in_words(report, indexed)),
+        meaning=kinds_mean_of(options, entry.kinds, indexed.histories),
         report=report,
     )
 

@@ -91,7 +91,7 @@ class Answers(Protocol):
 
 
 class Bundles(Protocol):
-    """The bundles of a server. `matinee.serve.bundles.BundleShelf` keeps it."""
+    """The bundles of a server. `matinee.serve.bundle_shelf.BundleShelf` keeps it."""
 
     def facts(self) -> list[BundleFacts]:
         """Every bundle that can be asked or activated, the newest first."""

@@ -1,0 +1,383 @@
+"""The bundles of a server: which there are, which are in use under which alias, and how that changes.
+
+What an alias means is a note of the store, so that every process and machine agrees. A change made elsewhere
+is loaded in the background and swapped in when it is ready: requests go on with what was in use until then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from matinee.answers.manifest import is_bundle
+from matinee.answers.model import without_viewers
+from matinee.core.errors import InputError, MatineeError
+from matinee.serve.asking import DEFAULT_ALIAS
+from matinee.serve.experiments import Experiment, read_experiments
+from matinee.serve.ready_bundle import ReadyBundle, created_of, manifest_of, needs_people, read_ready
+from matinee.serve.refusals import Conflict, NotFound, Refusal
+from matinee.serve.service import BundleFacts
+from matinee.serve.store import Store
+
+ALIASES_NOTE = "aliases"
+EXPERIMENTS_NOTE = "experiments"
+# Bundles that an alias had before, which a rollback goes back to.
+_REMEMBERED = 10
+_ASKED_AT_ONCE = 1000
+
+_log = logging.getLogger("matinee.serve")
+
+
+@dataclass(kw_only=True)
+class _Wanted:
+    """What the store's notes say."""
+
+    aliases: dict[str, list[str]] = field(default_factory=dict)
+    experiments: tuple[Experiment, ...] = ()
+
+    def names(self) -> set[str]:
+        used = {names[0] for names in self.aliases.values() if names}
+        for one in self.experiments:
+            used |= one.bundles()
+        return used
+
+
+class BundleShelf:
+    """Keeps `matinee.serve.service.Bundles`.
+
+    Args:
+        places: folders that are bundles, or that hold bundles.
+        store: where aliases are kept.
+
+    Raises:
+        InputError: a place is neither, or two bundles have one name.
+    """
+
+    def __init__(self, places: Sequence[Path], store: Store) -> None:
+        self._places, self._store = tuple(places), store
+        self._folders: dict[str, Path] = {}
+        self._ready: dict[str, ReadyBundle] = {}
+        self._aliases: dict[str, list[str]] = {}
+        self.experiments: tuple[Experiment, ...] = ()
+        self._version = -1
+        self._loading: asyncio.Task[None] | None = None
+        self._changing = asyncio.Lock()
+        self._troubles: dict[str, str] = {}
+        self._visitor: str | None = None
+        self._look()
+        if not self._folders:
+            raise InputError(
+                f"{', '.join(map(str, places))}: no bundle is there; `matinee fit LOG -o BUNDLE` writes one."
+            )
+
+    async def open(self) -> None:
+        """Load what the aliases name; without a note the first bundle becomes the default.
+
+        Raises:
+            Refusal: the default's bundle cannot be read.
+        """
+        version = await self._store.notes_version()
+        wanted = await self._wanted()
+        default = wanted.aliases.get(DEFAULT_ALIAS, [])
+        noted = bool(default)
+        if not default or default[0] not in self._folders:
+            wanted.aliases[DEFAULT_ALIAS] = default = [next(iter(self._folders))]
+        self._ready[default[0]] = await self._load(default[0])
+        await self._take(wanted)
+        self._version = version
+        if not noted:
+            await self._write()
+
+    def facts(self) -> list[BundleFacts]:
+        """Every bundle that can be asked or activated, the newest first."""
+        self._look()
+        found = []
+        for name, folder in self._folders.items():
+            try:
+                found.append(self._facts(name, manifest_of(folder)))
+            except (MatineeError, KeyError, TypeError, AttributeError) as error:
+                _log.warning("bundle %s is left out of the list: %s", name, error)
+        return sorted(found, key=lambda one: one.created, reverse=True)
+
+    def names(self) -> Mapping[str, str]:
+        """The bundle's name behind each alias."""
+        return {alias: names[0] for alias, names in self._aliases.items() if names}
+
+    def troubles(self) -> Mapping[str, str]:
+        """Bundles that are wanted and cannot be loaded, and why."""
+        return dict(self._troubles)
+
+    def trained_with(self, user: str) -> list[str]:
+        """Names of the bundles that still hold what a viewer did."""
+        return [name for name, ready in self._ready.items() if user in ready.model.log.viewers]
+
+    def ready(self) -> Sequence[ReadyBundle]:
+        """Everything that is loaded."""
+        return list(self._ready.values())
+
+    def behind(self, alias: str) -> ReadyBundle:
+        """What answers under an alias.
+
+        Raises:
+            NotFound: nothing has the alias.
+        """
+        names = self._aliases.get(alias)
+        ready = self._ready.get(names[0]) if names else None
+        if ready is None:
+            known = ", ".join(sorted(self.names()))
+            raise NotFound(f"No bundle has the alias {alias!r}: aliases are {known}.")
+        return ready
+
+    def loaded(self, name: str) -> ReadyBundle | None:
+        """A bundle by name, where it is loaded."""
+        return self._ready.get(name)
+
+    async def named(self, name: str) -> ReadyBundle:
+        """A bundle by name; one that is not in use is loaded, and the one asked for last stays.
+
+        Raises:
+            NotFound: there is no such bundle.
+            Refusal: it cannot be read.
+        """
+        ready = self._ready.get(name)
+        if ready is None:
+            self._require(name)
+            ready = await self._load(name)
+            self._ready[name] = ready
+            self._visitor = name
+            self._drop_unused()
+        return ready
+
+    async def follow(self) -> int:
+        """See whether aliases or experiments changed elsewhere; what is new is loaded in the background.
+
+        Returns:
+            The version of the store's notes.
+        """
+        version = await self._store.notes_version()
+        if version != self._version and self._loading is None and not self._changing.locked():
+            self._loading = asyncio.create_task(self._catch_up(version))
+        return version
+
+    async def settled(self) -> None:
+        """Wait until what is loading is in use."""
+        while self._loading is not None:
+            await asyncio.shield(self._loading)
+
+    async def activate(self, name: str, alias: str = DEFAULT_ALIAS) -> BundleFacts:
+        """Put a bundle behind an alias, in every process; returns when this one answers from it.
+
+        Raises:
+            NotFound: there is no such bundle.
+            Refusal: it cannot be read; what was in use stays in use.
+        """
+        async with self._changing:
+            self._require(name)
+            ready = self._fresh(name) or await self._load(name)
+            wanted = await self._wanted()
+            before = [one for one in wanted.aliases.get(alias, []) if one != name]
+            wanted.aliases[alias] = [name, *before][:_REMEMBERED]
+            self._ready[name] = ready
+            await self._put(wanted)
+        return self._facts(name, manifest_of(self._folders[name]))
+
+    async def rollback(self, alias: str = DEFAULT_ALIAS) -> BundleFacts:
+        """Put back what an alias had before.
+
+        Raises:
+            Conflict: it had nothing before.
+        """
+        async with self._changing:
+            wanted = await self._wanted()
+            names = wanted.aliases.get(alias, [])
+            if len(names) < 2:
+                raise Conflict(f"The alias {alias!r} had no bundle before: there is nothing to go back to.")
+            name = names[1]
+            if name not in self._folders:
+                self._look()
+            if name not in self._folders:
+                raise Conflict(f"The alias {alias!r} had the bundle {name!r} before, which is gone.")
+            self._ready[name] = self._fresh(name) or await self._load(name)
+            wanted.aliases[alias] = names[1:]
+            await self._put(wanted)
+        return self._facts(name, manifest_of(self._folders[name]))
+
+    async def close(self) -> None:
+        """Let go of what is loading."""
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.gather(self._loading, return_exceptions=True)
+
+    def _look(self) -> None:
+        """See which bundles there are."""
+        found: dict[str, Path] = {}
+        for place in self._places:
+            for folder in _bundles_in(place):
+                name = folder.resolve().name
+                if found.get(name, folder).resolve() != folder.resolve():
+                    raise InputError(
+                        f"{found[name]} and {folder} are both called {name}: give one another folder's name."
+                    )
+                found[name] = folder
+        self._folders = found
+
+    def _require(self, name: str) -> None:
+        if name not in self._folders:
+            self._look()
+        if name not in self._folders:
+            raise NotFound(f"There is no bundle {name!r}: there are {', '.join(sorted(self._folders))}.")
+
+    def _fresh(self, name: str) -> ReadyBundle | None:
+        """The loaded bundle of this name, unless another one was written into its place."""
+        ready = self._ready.get(name)
+        if ready is None or manifest_of(self._folders[name]).get("seal") != ready.model.fingerprint:
+            return None
+        return ready
+
+    def _facts(self, name: str, manifest: Mapping[str, Any]) -> BundleFacts:
+        said = manifest["log"]
+        hidden = ("files", "seal", "parts", "log", "config", "format")
+        return BundleFacts(
+            name=name,
+            aliases=tuple(sorted(alias for alias, one in self.names().items() if one == name)),
+            recommender=str(manifest["name"]),
+            fingerprint=str(manifest["seal"]),
+            created=str(manifest["created"]),
+            items=int(said["items"]),
+            viewers=int(said["viewers"]),
+            events=int(said["events"]),
+            facts={key: value for key, value in manifest.items() if key not in hidden},
+        )
+
+    async def _load(self, name: str) -> ReadyBundle:
+        """Read a bundle in a thread of its own, without the viewers whom the store has deleted.
+
+        Raises:
+            Refusal: it cannot be read.
+        """
+        folder = self._folders[name]
+        try:
+            ready = await asyncio.to_thread(read_ready, folder, name)
+        except (MatineeError, OSError) as error:
+            raise Refusal(f"The bundle {name!r} cannot be used: {error}", 409) from error
+        version = await self._store.items_version()
+        records = await self._store.items_since(0) if version else []
+        gone = await self._forgotten(ready)
+        if gone:
+            ready.model = await asyncio.to_thread(without_viewers, ready.model, gone)
+            await asyncio.to_thread(ready.warm)
+        ready.live.update(records)
+        ready.items_version = version
+        return ready
+
+    async def _forgotten(self, ready: ReadyBundle) -> frozenset[str]:
+        """Viewers of a bundle whom the store has deleted, where it answers from other people's histories."""
+        if not needs_people(ready.model):
+            return frozenset()
+        ids = ready.model.log.viewers
+        gone: set[str] = set()
+        for start in range(0, len(ids), _ASKED_AT_ONCE):
+            some = ids.ids(range(start, min(start + _ASKED_AT_ONCE, len(ids))))
+            told = await self._store.forgotten(some)
+            gone |= {user for user, dead in zip(some, told, strict=True) if dead}
+        return frozenset(gone)
+
+    async def _catch_up(self, version: int) -> None:
+        """Load what the notes want and put it in use; what cannot be loaded leaves its alias as it was."""
+        try:
+            async with self._changing:
+                await self._take(await self._wanted())
+                self._version = version
+        except MatineeError as error:
+            _log.warning("the store's notes could not be followed: %s", error)
+        finally:
+            self._loading = None
+
+    async def _take(self, wanted: _Wanted) -> None:
+        self._troubles = {}
+        for name in sorted(wanted.names()):
+            await self._make_ready(name)
+        for alias, names in wanted.aliases.items():
+            if names and names[0] in self._ready:
+                self._aliases[alias] = names
+        for alias in set(self._aliases) - set(wanted.aliases):
+            del self._aliases[alias]
+        self.experiments = wanted.experiments
+        self._drop_unused()
+
+    async def _make_ready(self, name: str) -> None:
+        try:
+            self._require(name)
+            self._ready[name] = self._fresh(name) or await self._load(name)
+        except MatineeError as error:
+            self._troubles[name] = str(error)
+            _log.warning("%s", error)
+
+    async def _put(self, wanted: _Wanted) -> None:
+        """Use what is wanted here, and tell the others."""
+        for alias, names in wanted.aliases.items():
+            if names and names[0] in self._ready:
+                self._aliases[alias] = names
+        await self._write(wanted.aliases)
+        self._drop_unused()
+
+    async def _write(self, aliases: Mapping[str, Sequence[str]] | None = None) -> None:
+        told = self._aliases if aliases is None else aliases
+        await self._store.put_notes({ALIASES_NOTE: json.dumps(told, sort_keys=True)})
+
+    def _drop_unused(self) -> None:
+        used = {names[0] for names in self._aliases.values()}
+        for one in self.experiments:
+            used |= one.bundles()
+        self._ready = {
+            name: one for name, one in self._ready.items() if name in used or name == self._visitor
+        }
+
+    async def _wanted(self) -> _Wanted:
+        aliases = _aliases_of(await self._store.note(ALIASES_NOTE))
+        return _Wanted(
+            aliases=aliases, experiments=read_experiments(await self._store.note(EXPERIMENTS_NOTE))
+        )
+
+
+def _aliases_of(note: str | None) -> dict[str, list[str]]:
+    """What the note of aliases says.
+
+    Raises:
+        Refusal: it is not what this version writes.
+    """
+    if note is None:
+        return {}
+    try:
+        read = json.loads(note)
+        return {str(alias): [str(one) for one in names] for alias, names in read.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise Refusal(
+            f"The store's note {ALIASES_NOTE!r} is not what matinee writes: {error}.", 503
+        ) from error
+
+
+def _bundles_in(place: Path) -> Iterable[Path]:
+    """A folder that is a bundle, or the bundles that it holds.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if is_bundle(place):
+        return [place]
+    if not place.is_dir():
+        raise InputError(f"{place}: there is no such folder; `matinee fit LOG -o BUNDLE` writes a bundle.")
+    inside = (one for one in place.iterdir() if not one.name.startswith(".") and is_bundle(one))
+    return sorted(inside, key=lambda one: created_of(_manifest_or_nothing(one)), reverse=True)
+
+
+def _manifest_or_nothing(folder: Path) -> Mapping[str, Any]:
+    try:
+        return manifest_of(folder)
+    except MatineeError:
+        return {}

@@ -1,0 +1,196 @@
+"""A bundle in memory, ready to answer one asker at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from matinee.answers.bundle import NEED_PEOPLE
+from matinee.answers.manifest import MANIFEST
+from matinee.answers.model import Model, load
+from matinee.answers.reasons import POPULAR, reasons, verb_of
+from matinee.core.errors import BundleError
+from matinee.core.types import Float32, Int32, Int64, histories_of, newcomers
+from matinee.data.log import meaning_of
+from matinee.serve.live_items import LiveItems
+from matinee.serve.taken import Reading, Taken
+
+
+@dataclass(kw_only=True, eq=False)
+class ReadyBundle:
+    """What answers.
+
+    Attributes:
+        name: the bundle's name.
+        model: the fitted model.
+        live: its items, as the store says they are now.
+        reading: how it takes events.
+        created_ms: when the bundle was written.
+        items_version: of the store's items, as far as `live` has them.
+    """
+
+    name: str
+    model: Model
+    live: LiveItems
+    reading: Reading
+    created_ms: int = 0
+    items_version: int = 0
+
+    @property
+    def source(self) -> str:
+        """What its personal answers are called."""
+        return self.model.name
+
+    @property
+    def for_everybody(self) -> bool:
+        """Whether it says the same to everybody."""
+        return self.model.parts[self.model.name].kind == "popular"
+
+    @property
+    def personal_beyond_history(self) -> bool:
+        """Whether it answers a viewer of the fit by more than a history: friends, noes, other people."""
+        log = self.model.log
+        return log.negatives is not None or log.friends is not None or needs_people(self.model)
+
+    @cached_property
+    def watchers(self) -> tuple[Int32, Int64]:
+        """Viewer codes of the fit's events, item by item, and where each item's begin."""
+        histories = self.model.log.histories
+        order = np.argsort(histories.items, kind="stable")
+        counts = np.bincount(histories.items, minlength=self.model.log.n_items)
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        return histories.rows()[order], starts
+
+    def viewer(self, user: str | None) -> int:
+        """The code of a viewer of the fit, -1 for anybody else and for the deleted."""
+        if user is None or user in self.model.deleted:
+            return -1
+        return int(self.model.log.viewers.code(user))
+
+    def noes(self, viewer: int) -> Int64:
+        """Codes of what a viewer of the fit had turned down: int64."""
+        negatives = self.model.log.negatives
+        if negatives is None or not 0 <= viewer < len(negatives):
+            return np.zeros(0, np.int64)
+        return np.asarray(negatives.row(viewer), dtype=np.int64)
+
+    def region(self, viewer: int) -> str | None:
+        """Where the fit's table of viewers says that somebody is."""
+        table = self.model.log.viewer_table
+        if table is None or viewer < 0 or "region" not in table.column_names:
+            return None
+        word = table.column("region")[viewer].as_py()
+        return str(word).strip() or None if word is not None else None
+
+    def scores(self, taken: Taken) -> tuple[Float32, bool]:
+        """Scores of the bundle's items: float32, shape (items,), to be written into; and whether personal."""
+        scorer = self.model.scorer
+        if len(taken.asker.histories.items) or taken.asker.viewers[0] >= 0:
+            personal = bool(scorer.personal(taken.asker)[0])
+            if personal or self.for_everybody:
+                return scorer.score(taken.asker)[0], personal
+        elif self.for_everybody:
+            return scorer.score(taken.asker)[0], False
+        return self.model.context.popularity.copy(), False
+
+    def similar(self, code: int) -> Float32:
+        """Likeness of every item of the bundle to one: float32, shape (items,), to be written into."""
+        return np.array(self.model.scorer.similar(np.array([code], np.int32))[0], dtype=np.float32)
+
+    def likeness(self, codes: Int64) -> Float32:
+        """How alike some items are: float32, shape (n, n), at most 1; what is new is like none."""
+        found = np.zeros((len(codes), len(codes)), np.float32)
+        known = np.flatnonzero(codes < self.live.known)
+        step = max(1, 4_000_000 // max(self.live.known, 1))
+        for start in range(0, len(known), step):
+            rows = known[start : start + step]
+            likeness = self.model.scorer.similar(codes[rows].astype(np.int32))
+            found[np.ix_(rows, known)] = likeness[:, codes[known]]
+        return found / max(float(np.abs(found).max(initial=0.0)), 1e-12)
+
+    def reasons(self, taken: Taken, code: int, *, personal: bool) -> tuple[str, ...]:
+        """Why an answer holds an item."""
+        if code >= self.live.known:
+            return ()
+        if not personal or self.for_everybody:
+            return (POPULAR,)
+        verbs = [verb_of(kind) for kind in taken.kinds]
+        return tuple(reasons(self.model.scorer, taken.asker, code, self.called, verbs))
+
+    def called(self, code: int) -> str:
+        """An item's title, or its id where it has none."""
+        return self.live.title(code) or self.live.id(code)
+
+    def warm(self) -> None:
+        """Reckon once what every answer needs, before the first one waits for it."""
+        self.model.log.items.code("")
+        self.model.log.viewers.code("")
+        popular = np.argsort(-self.model.context.popularity, kind="stable")[:2]
+        taken = Taken(
+            asker=newcomers(histories_of([popular.tolist()])),
+            kinds=["watch"] * len(popular),
+            seen=np.zeros(0, np.int64),
+            noes=np.zeros(0, np.int64),
+            unknown=0,
+        )
+        if len(popular):
+            self.scores(taken)
+            self.similar(int(popular[0]))
+        self.live.struck(0)
+
+
+def read_ready(folder: Path, name: str) -> ReadyBundle:
+    """Read a bundle from disk, everything checked.
+
+    Raises:
+        BundleError: it is not what a fit wrote; the message names the file and the reason.
+    """
+    return ready_of(load(folder), name, created_ms=created_of(manifest_of(folder)))
+
+
+def ready_of(model: Model, name: str, *, created_ms: int = 0) -> ReadyBundle:
+    """A model that is in memory already, made ready to answer."""
+    ready = ReadyBundle(
+        name=name,
+        model=model,
+        live=LiveItems(model.log, created_ms, model.ties),
+        reading=Reading(meaning_of(model.log), model.log.order),
+        created_ms=created_ms,
+    )
+    ready.warm()
+    return ready
+
+
+def manifest_of(folder: Path) -> Mapping[str, Any]:
+    """What a bundle's manifest says, unchecked: for lists, not for answers.
+
+    Raises:
+        BundleError: it cannot be read.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{folder / MANIFEST}: expected JSON: {error}.") from error
+    if not isinstance(manifest, dict):
+        raise BundleError(f"{folder / MANIFEST}: expected a JSON object.")
+    return manifest
+
+
+def created_of(manifest: Mapping[str, Any]) -> int:
+    """When a bundle was written, milliseconds since 1970; 0 where it does not say."""
+    try:
+        return int(datetime.fromisoformat(str(manifest["created"])).timestamp() * 1000)
+    except (KeyError, ValueError):
+        return 0
+
+
+def needs_people(model: Model) -> bool:
+    """Whether a model answers from other people's histories."""
+    return any(part.kind in NEED_PEOPLE for part in model.parts.values())

@@ -1,0 +1,98 @@
+"""What one asker must not be shown: by the store, by what was seen or turned down, by the ask itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from matinee.core.types import Bool, Float32, Int64
+from matinee.serve.asking import Ask
+from matinee.serve.ready_bundle import ReadyBundle
+from matinee.serve.records import Seen
+from matinee.serve.taken import Taken
+
+
+@dataclass(kw_only=True, slots=True)
+class Asked:
+    """An ask with everything that had to be waited for.
+
+    Attributes:
+        ask: what is asked, its placement's rules applied.
+        ready: the bundle that answers.
+        taken: the asker's history, as the bundle takes it.
+        now_ms: the moment of the answer.
+        region: where the asker is; None: nobody knows, or it does not matter.
+        arm: "experiment/arm" where one chose the bundle.
+        viewer: the asker's code in the bundle's log, or -1.
+        shadow: a bundle that is asked too.
+        history: what the asker did, as it was told.
+    """
+
+    ask: Ask
+    ready: ReadyBundle
+    taken: Taken
+    now_ms: int
+    region: str | None
+    arm: str
+    viewer: int
+    shadow: ReadyBundle | None = None
+    history: Sequence[Seen] = ()
+
+
+def strike(asked: Asked, scores: Float32, *, seen: bool) -> None:
+    """Strike out, in place, what the asker must not be shown.
+
+    Args:
+        asked: who asks for what.
+        scores: float32, shape (items,): of the bundle's items, or of those that only the store knows as well.
+        seen: whether what was chosen before must not come again.
+    """
+    ask, live, taken = asked.ask, asked.ready.live, asked.taken
+    n = len(scores)
+    _out(scores, live.struck(asked.now_ms), n)
+    if seen:
+        _out(scores, taken.seen, n)
+    _out(scores, taken.noes, n)
+    _out(scores, asked.ready.noes(asked.viewer), n)
+    if asked.region is not None and live.regional:
+        _out(scores, live.shut(asked.region), n)
+    if ask.exclude:
+        _out(scores, _codes(asked, ask.exclude), n)
+    if ask.only is not None or ask.categories:
+        scores[~_wanted(asked)[:n]] = -np.inf
+
+
+def may_be_shown(asked: Asked, *, seen: bool) -> Callable[[int], bool]:
+    """Whether an item may be shown to the asker, also one that the bundle does not know."""
+
+    def shown(code: int) -> bool:
+        marks = np.zeros(asked.ready.live.size, np.float32)
+        strike(asked, marks, seen=seen)
+        return bool(marks[code] > -np.inf)
+
+    return shown
+
+
+def _out(scores: Float32, codes: Int64, n: int) -> None:
+    if len(codes):
+        scores[codes if n > codes.max() else codes[codes < n]] = -np.inf
+
+
+def _codes(asked: Asked, ids: Sequence[str]) -> Int64:
+    """Codes of the ids that anybody knows: int64."""
+    codes = [asked.ready.live.code(one) for one in ids]
+    return np.array([code for code in codes if code >= 0], dtype=np.int64)
+
+
+def _wanted(asked: Asked) -> Bool:
+    """Which items the ask chooses among: bool, shape (all items,)."""
+    ask, live = asked.ask, asked.ready.live
+    mask = np.ones(live.size, dtype=bool)
+    if ask.only is not None:
+        mask[:] = False
+        mask[_codes(asked, ask.only)] = True
+    if ask.categories:
+        mask &= live.of_categories(ask.categories)
+    return mask

@@ -1,0 +1,117 @@
+"""A history as one bundle takes it: the events that teach as codes, the noes, and everything seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from matinee.core.types import Askers, Histories, Int64
+from matinee.data.kinds_mean import KindsMean
+from matinee.serve.live_items import LiveItems
+from matinee.serve.records import Seen
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """What a history comes to.
+
+    Attributes:
+        asker: one asker, with the latest events that teach and that the bundle knows.
+        kinds: the kind of each of them.
+        seen: int64: codes of everything chosen, those that only the store knows included.
+        noes: int64: codes of everything turned down.
+        unknown: how many of the items chosen the bundle does not know.
+    """
+
+    asker: Askers
+    kinds: list[str]
+    seen: Int64
+    noes: Int64
+    unknown: int
+
+
+class Reading:
+    """How one bundle takes events.
+
+    Args:
+        meaning: what the events of its log were taken to mean.
+        order: what the order of a viewer's events means to it: "time", "order" or "none".
+    """
+
+    def __init__(self, meaning: KindsMean, order: str) -> None:
+        self.meaning, self._timed, self._set = meaning, order == "time", order == "none"
+        # kind -> whether it says no, whether its values are judged, what it teaches.
+        self._kinds: dict[str, tuple[bool, bool, float]] = {}
+
+    def take(self, history: Sequence[Seen], live: LiveItems, viewer: int, most: int) -> Taken:
+        """Take a history.
+
+        Args:
+            history: oldest first.
+            live: the items as they are now.
+            viewer: the asker's code in the bundle's log, or -1.
+            most: of so many events, the latest, the bundle learns.
+        """
+        chosen, noes = self._sorted(history)
+        if self.meaning.session_gap_ms is not None:
+            chosen = _folded(chosen, self.meaning.session_gap_ms)
+        if self._set:
+            chosen = list({(one.item, one.kind): one for one in reversed(chosen)}.values())[::-1]
+        code_of, known = live.code, live.known
+        codes = [code_of(one.item) for one in chosen]
+        events = [(code, one) for code, one in zip(codes, chosen, strict=True) if 0 <= code < known]
+        unknown = len(chosen) - len(events)
+        events = events[-most:]
+        items = np.array([code for code, _ in events], dtype=np.int32)
+        times = np.array([one.time_ms for _, one in events], dtype=np.int64) if self._timed else None
+        weights = None
+        if self.meaning.weight:
+            weights = np.array([self._rule(one.kind)[2] for _, one in events], dtype=np.float32)
+        histories = Histories(
+            items=items, offsets=np.array([0, len(items)], dtype=np.int64), times=times, weights=weights
+        )
+        return Taken(
+            asker=Askers(histories=histories, viewers=np.array([viewer], dtype=np.int64)),
+            kinds=[one.kind for _, one in events],
+            seen=np.array([code for code in codes if code >= 0], dtype=np.int64),
+            noes=np.array([code for code in map(code_of, noes) if code >= 0], dtype=np.int64),
+            unknown=unknown,
+        )
+
+    def _sorted(self, history: Sequence[Seen]) -> tuple[list[Seen], list[str]]:
+        """The events that teach, each once, and the items turned down."""
+        rules, chosen, noes = self._kinds, [], []
+        for one in dict.fromkeys(history):
+            no, judged, _ = rules.get(one.kind) or self._rule(one.kind)
+            if no:
+                noes.append(one.item)
+            elif not judged or self.meaning.teaches(one.kind, one.value):
+                chosen.append(one)
+        return chosen, noes
+
+    def _rule(self, kind: str) -> tuple[bool, bool, float]:
+        rule = self._kinds.get(kind)
+        if rule is None:
+            meaning = self.meaning
+            rule = (meaning.says_no(kind), meaning.positive is not None, meaning.weight.get(kind, 1.0))
+            # Kinds come from outside: what they may take up is bounded.
+            if len(self._kinds) < 1000:
+                self._kinds[kind] = rule
+        return rule
+
+
+def _folded(events: Sequence[Seen], gap_ms: int) -> list[Seen]:
+    """The same item again within a session is one event: the first."""
+    kept: list[Seen] = []
+    there: set[str] = set()
+    last = None
+    for one in events:
+        if last is not None and one.time_ms - last > gap_ms:
+            there.clear()
+        last = one.time_ms
+        if one.item not in there:
+            there.add(one.item)
+            kept.append(one)
+    return kept
