@@ -40,16 +40,15 @@ def faces_of(service: Service, keys: Keys | None, aws: Mapping[str, str] | None)
         aws: access key ids and their secrets; None: any signature is good, unless keys are asked for.
     """
 
-    async def admit(key: str | None, scope: str) -> None:
-        if keys is not None:
-            await keys.check(key, scope)
-
     pairs = {} if aws is None and keys is not None else aws
-    given: dict[str, tuple[Any, ...]] = {GORSE: (admit,), PERSONALIZE: (pairs,), PAGE: ()}
+    given: dict[str, tuple[Any, ...]] = {GORSE: (keys,), PERSONALIZE: (pairs,), PAGE: ()}
+    modules = {
+        name: import_module(f"matinee.serve.{name}") for name in given if find_spec(f"matinee.serve.{name}")
+    }
     return [
-        Face(name, import_module(f"matinee.serve.{name}").routes(service, *more))
-        for name, more in given.items()
-        if find_spec(f"matinee.serve.{name}") is not None
+        Face(name, module.routes(service, *given[name]))
+        for name, module in modules.items()
+        if hasattr(module, "routes")
     ]
 
 
