@@ -39,7 +39,6 @@ def faces_of(service: Service, keys: Keys | None, aws: Mapping[str, str] | None)
         keys: what looks at Gorse's keys; None: any key is good.
         aws: access key ids and their secrets; None: any signature is good, unless keys are asked for.
     """
-
     pairs = {} if aws is None and keys is not None else aws
     given: dict[str, tuple[Any, ...]] = {GORSE: (keys,), PERSONALIZE: (pairs,), PAGE: ()}
     modules = {
