@@ -19,12 +19,9 @@ from starlette.routing import Route
 from matinee.core.errors import InputError
 from matinee.serve import gorse_answers, gorse_items, gorse_users
 from matinee.serve.foreign import Handler, routes_of
+from matinee.serve.keys import READ, WRITE, Keys
 from matinee.serve.refusals import Refusal, StoreError
 from matinee.serve.service import Service
-
-Admit = Callable[[str | None, str], Awaitable[None]]
-"""Told the key that came, if any, and what it must be good for (`read`, `write`); raises `Unauthorised`,
-`Forbidden`."""
 
 Answering = Callable[[Service, Request], Awaitable[Any]]
 
@@ -53,18 +50,18 @@ _READ = {
 _SESSION = ("/session/recommend", "/session/recommend/{category}")
 
 
-def routes(service: Service, admit: Admit | None = None) -> list[Route]:
+def routes(service: Service, keys: Keys | None = None) -> list[Route]:
     """Every path of the face.
 
     Args:
         service: what is asked and told.
-        admit: what looks at keys; None: any key is good.
+        keys: what looks at the header X-API-Key; None: any key is good, and none is needed.
     """
     made: list[Route] = []
 
     def add(path: str, **methods: Answering) -> None:
         handlers = [
-            (method, _handler(service, admit, answering, "read" if method == "GET" else "write"))
+            (method, _handler(service, keys, answering, READ if method == "GET" else WRITE))
             for method, answering in methods.items()
         ]
         made.extend(routes_of("/api" + path, handlers))
@@ -73,7 +70,7 @@ def routes(service: Service, admit: Admit | None = None) -> list[Route]:
         add(path, GET=answering)
     for path in _SESSION:
         made.extend(
-            routes_of("/api" + path, [("POST", _handler(service, admit, gorse_answers.session, "read"))])
+            routes_of("/api" + path, [("POST", _handler(service, keys, gorse_answers.session, READ))])
         )
     add("/user", POST=gorse_users.put_user)
     add("/users", GET=gorse_users.list_users, POST=gorse_users.put_users)
@@ -95,7 +92,7 @@ def routes(service: Service, admit: Admit | None = None) -> list[Route]:
     for path in ("/feedback/{user}/{item}", "/feedback/{type}/{user}/{item}"):
         add(path, GET=gorse_users.get_feedback, DELETE=gorse_users.delete_feedback)
     for path in ("/health/live", "/health/ready"):
-        made.extend(routes_of("/api" + path, [("GET", _handler(service, None, health, "read"))]))
+        made.extend(routes_of("/api" + path, [("GET", _handler(service, None, health, READ))]))
     return made
 
 
@@ -118,11 +115,11 @@ async def health(service: Service, request: Request) -> Any:
     return told
 
 
-def _handler(service: Service, admit: Admit | None, answering: Answering, scope: str) -> Handler:
+def _handler(service: Service, keys: Keys | None, answering: Answering, scope: str) -> Handler:
     async def handler(request: Request) -> Response:
         try:
-            if admit is not None:
-                await admit(request.headers.get("x-api-key"), scope)
+            if keys is not None:
+                await keys.check(_key_of(request), scope)
             content = await answering(service, request)
         except (Refusal, InputError) as error:
             status = getattr(error, "status", 400)
@@ -130,3 +127,9 @@ def _handler(service: Service, admit: Admit | None, answering: Answering, scope:
         return Response(msgspec.json.encode(content), media_type="application/json")
 
     return handler
+
+
+def _key_of(request: Request) -> str | None:
+    """The key as Gorse's clients send it, or as everybody else does."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return request.headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else None)

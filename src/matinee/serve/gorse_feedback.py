@@ -5,12 +5,13 @@ What POST brings is added to the row's value, what PUT brings overwrites it; the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from matinee.serve.foreign import moment_text
+from matinee.serve.fold import Feedback, fold
+from matinee.serve.foreign import SKEW_MS, moment_text
 from matinee.serve.gorse_shapes import COMMENT
 from matinee.serve.records import Stored
 from matinee.serve.store import Store
@@ -19,37 +20,25 @@ _PAGE = 1000
 
 
 def folded(events: Iterable[Stored], now_ms: int) -> list[dict[str, Any]]:
-    """Rows in the order in which they began; what is dated later than now is not there yet."""
-    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for event in events:
-        if event.time_ms > now_ms:
-            continue
-        key = (event.kind, event.user, event.item)
-        before = None if event.sets else rows.get(key)
-        row = rows[key] = _row(event) if before is None else _added(before, event)
-        if event.sets or before is None:
-            row["Timestamp"] = moment_text(event.time_ms)
-    return list(rows.values())
-
-
-def _row(event: Stored) -> dict[str, Any]:
-    return {
-        "FeedbackType": event.kind,
-        "UserId": event.user,
-        "ItemId": event.item,
-        "Value": event.value or 0.0,
-        "Timestamp": moment_text(event.time_ms),
-        "Updated": moment_text(event.time_ms),
-        COMMENT: _comment(event.properties),
+    """Rows as Gorse shows them; what was written back for later is not there before its time."""
+    due = [event for event in events if event.time_ms <= now_ms + SKEW_MS]
+    comments = {
+        (event.kind, event.user, event.item): comment
+        for event in due
+        if (comment := _comment(event.properties))
     }
+    return [_row(one, comments.get((one.kind, one.user, one.item), "")) for one in fold(due)]
 
 
-def _added(row: Mapping[str, Any], event: Stored) -> dict[str, Any]:
+def _row(one: Feedback, comment: str) -> dict[str, Any]:
     return {
-        **row,
-        "Value": row["Value"] + (event.value or 0.0),
-        "Updated": moment_text(event.time_ms),
-        COMMENT: _comment(event.properties) or row[COMMENT],
+        "FeedbackType": one.kind,
+        "UserId": one.user,
+        "ItemId": one.item,
+        "Value": one.value,
+        "Timestamp": moment_text(one.time_ms),
+        "Updated": moment_text(one.updated_ms),
+        COMMENT: comment,
     }
 
 
@@ -81,14 +70,15 @@ async def page_of(
     A row stands where its first event stands in the log, so that paging shows each row once.
     """
     rows: list[dict[str, Any]] = []
+    asked = min(_PAGE, most + 1)
     while True:
-        events = await store.events(after, min(_PAGE, most + 1), kind=kind)
+        events = await store.events(after, asked, kind=kind)
         for event in events:
             if len(rows) == most:
                 return rows, str(after)
             after = event.seq
-            row = await all_events(store, user=event.user, item=event.item, kind=event.kind)
-            if not row or row[0].seq == event.seq:
-                rows.extend(folded(row or [event], now_ms))
-        if len(events) < min(_PAGE, most + 1):
+            same = await all_events(store, user=event.user, item=event.item, kind=event.kind)
+            if same and same[0].seq == event.seq:
+                rows.extend(folded(same, now_ms))
+        if len(events) < asked:
             return rows, ""

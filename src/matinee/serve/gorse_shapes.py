@@ -73,7 +73,9 @@ class Feedback(msgspec.Struct, rename="pascal", kw_only=True):
 
 
 def event_of(feedback: Feedback, now_ms: int, *, sets: bool) -> Event:
-    """The event that a feedback tells; without a moment it happens now.
+    """The event that a feedback tells; without a moment, or with one still to come, it happens now.
+
+    Clients write local times without a zone: what was acknowledged counts at once all the same.
 
     Raises:
         Refusal: an id or the moment is unusable.
@@ -83,7 +85,7 @@ def event_of(feedback: Feedback, now_ms: int, *, sets: bool) -> Event:
         user=checked_id("UserId", feedback.user_id),
         item=checked_id("ItemId", feedback.item_id),
         kind=checked_id("FeedbackType", feedback.feedback_type),
-        time_ms=now_ms if moment is None else moment,
+        time_ms=now_ms if moment is None else min(moment, now_ms),
         value=feedback.value,
         properties=msgspec.json.encode({COMMENT: feedback.comment}).decode() if feedback.comment else None,
         sets=sets,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -11,10 +11,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from matinee.data.columns import plain_name
 from matinee.serve.records import ItemRecord
 from matinee.serve.service import Catalogue
 
 _NO = ("", "0", "false", "no", "n", "f")
+# What other houses call our columns.
+_SAME = {
+    "genres": ("genre", "category", "categories", "categoryl1"),
+    "id": ("itemid",),
+    "title": ("name", "itemtitle", "producttitle"),
+    "image": ("imageurl", "poster", "posterurl"),
+}
 # Columns of a bundle's table that a record has a place for.
 _PLACED = frozenset(
     {"id", "title", "genres", "available_from", "available_until", "regions", "in_stock", "hidden", "image"}
@@ -54,7 +62,20 @@ def values_of(record: ItemRecord) -> dict[str, Any]:
         "in_stock": record.in_stock,
         "hidden": record.hidden,
         "image": record.image,
+        "creation_timestamp": None if record.added_ms is None else record.added_ms // 1000,
     }
+
+
+def column_named(names: Iterable[str], plain: str) -> str | None:
+    """The column that a name without case and underscores means; None where there is none.
+
+    A column that has the name goes before one of ours that means the same.
+    """
+    by_name = {plain_name(name): name for name in names}
+    for same in (plain, *(ours for ours, words in _SAME.items() if plain in words)):
+        if same in by_name:
+            return by_name[same]
+    return None
 
 
 class IdsInOrder:
