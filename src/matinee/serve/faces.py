@@ -37,10 +37,10 @@ def faces_of(service: Service, keys: Keys | None, aws: Mapping[str, str] | None)
     Args:
         service: what is asked and told.
         keys: what looks at Gorse's keys; None: any key is good.
-        aws: access key ids and their secrets; None: any signature is good, unless keys are asked for.
+        aws: access key ids and their secrets, beside those that belong to the keys; None: any signature is
+            good, unless keys are asked for.
     """
-    pairs = {} if aws is None and keys is not None else aws
-    given: dict[str, tuple[Any, ...]] = {GORSE: (keys,), PERSONALIZE: (pairs,), PAGE: ()}
+    given: dict[str, tuple[Any, ...]] = {GORSE: (keys,), PERSONALIZE: (aws, keys), PAGE: ()}
     modules = {
         name: import_module(f"matinee.serve.{name}") for name in given if find_spec(f"matinee.serve.{name}")
     }
