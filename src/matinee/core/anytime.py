@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from matinee.core.errors import InputError
-from matinee.core.types import Float64
+from matinee.core.types import Bool, Float64
 
 ALPHA = 0.05
 
@@ -34,7 +34,7 @@ _LOG_WEIGHTS = -2 * np.log(np.arange(26) + 1.0)
 _LOG_WEIGHTS = _LOG_WEIGHTS - np.log(2 * np.exp(_LOG_WEIGHTS).sum())
 
 _EDGE = 1e-9
-_HALVINGS = 26
+_CLOSE = 1e-8
 _NARROWINGS = 5
 _GRID = 17
 
@@ -129,14 +129,14 @@ def mean_of(seen: Tally, *, against: float = 0.5, alpha: float = ALPHA) -> Seque
     if not seen.witnesses:
         return Sequential(mean=math.nan, low=0.0, high=1.0, evidence=1.0, witnesses=0, decided=False)
 
-    def over(m: float) -> bool:
-        return _log_capital(seen, m) >= bar
+    def over(m: Float64) -> Bool:
+        return _log_capitals(seen, m) >= bar
 
     won = _log_capital(seen, against)
     return Sequential(
         mean=seen.mean,
-        low=_border(over, seen.mean, 0.0),
-        high=_border(over, seen.mean, 1.0),
+        low=_border(over, seen.mean, 0.0, _GRID),
+        high=_border(over, seen.mean, 1.0, _GRID),
         evidence=_exp(won),
         witnesses=seen.witnesses,
         decided=won >= bar,
@@ -163,13 +163,13 @@ def difference_of(a: Tally, b: Tally, *, alpha: float = ALPHA) -> Sequential:
         return Sequential(mean=math.nan, low=-1.0, high=1.0, evidence=1.0, witnesses=witnesses, decided=False)
     mean, won = b.mean - a.mean, _least_capital(a, b, 0.0)
 
-    def over(difference: float) -> bool:
-        return _least_capital(a, b, difference) >= bar
+    def over(differences: Float64) -> Bool:
+        return np.array([_least_capital(a, b, one) >= bar for one in differences])
 
     return Sequential(
         mean=mean,
-        low=_border(over, mean, -1.0),
-        high=_border(over, mean, 1.0),
+        low=_border(over, mean, -1.0, 1),
+        high=_border(over, mean, 1.0, 1),
         evidence=_exp(won),
         witnesses=witnesses,
         decided=won >= bar,
@@ -236,17 +236,22 @@ def _least_capital(a: Tally, b: Tally, difference: float) -> float:
     return least
 
 
-def _border(over: Callable[[float], bool], inside: float, end: float) -> float:
-    """Where what is ruled out begins, between a value that is not and the end of the range."""
-    if not over(end):
-        return end
+def _border(over: Callable[[Float64], Bool], inside: float, end: float, points: int) -> float:
+    """Where what is ruled out begins, between a value that is not and the end of the range.
+
+    Args:
+        over: whether each of some values is ruled out: once one is, all towards the end are.
+        inside: a value that is not.
+        end: the end of the range.
+        points: how many values are asked about at a time.
+    """
     outside = end
-    for _ in range(_HALVINGS):
-        middle = (inside + outside) / 2
-        if over(middle):
-            outside = middle
-        else:
-            inside = middle
+    if not over(np.array([end]))[0]:
+        return end
+    while abs(outside - inside) > _CLOSE:
+        grid = np.linspace(inside, outside, points + 2)
+        first = 1 + int(np.argmax(np.append(over(grid[1:-1]), True)))
+        inside, outside = float(grid[first - 1]), float(grid[first])
     return outside
 
 

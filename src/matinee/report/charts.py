@@ -39,20 +39,21 @@ class Dot:
     strong: bool = False
 
 
-def dot_chart(dots: Sequence[Dot], title: str, *, zero: bool = True) -> str:
+def dot_chart(dots: Sequence[Dot], title: str, *, zero: bool = True, width: int = _WIDTH) -> str:
     """A dot-and-interval chart.
 
     Args:
         dots: the rows, from top to bottom.
         title: what the axis measures; read out to those who cannot see.
         zero: whether the axis must hold 0, with a line there.
+        width: of the drawing; the same letters look larger in a narrow one, which is what a phone needs.
 
     Returns:
         An `<svg>` element as text; every word in it is escaped.
     """
     if not dots:
         return ""
-    left = min(260.0, 16 + _LETTER * max(len(dot.label) for dot in dots))
+    left = min(260.0, 0.45 * width, 16 + _LETTER * max(len(dot.label) for dot in dots))
     ticks = _ticks(
         min([dot.low for dot in dots] + ([0.0] if zero else [])),
         max([dot.high for dot in dots] + ([0.0] if zero else [])),
@@ -60,11 +61,11 @@ def dot_chart(dots: Sequence[Dot], title: str, *, zero: bool = True) -> str:
     height = _TOP + _ROW * len(dots) + _FOOT
 
     def place(value: float) -> float:
-        return left + (value - ticks[0]) / (ticks[-1] - ticks[0]) * (_WIDTH - _RIGHT - left)
+        return left + (value - ticks[0]) / (ticks[-1] - ticks[0]) * (width - _RIGHT - left)
 
     bottom = _TOP + _ROW * len(dots)
     parts = [
-        f'<svg class="chart" viewBox="0 0 {_WIDTH} {height}" role="img" xmlns="http://www.w3.org/2000/svg" '
+        f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" xmlns="http://www.w3.org/2000/svg" '
         f'aria-label="{escape(title, quote=True)}">'
     ]
     for tick in ticks:
@@ -80,9 +81,10 @@ def dot_chart(dots: Sequence[Dot], title: str, *, zero: bool = True) -> str:
 
 
 def _row(dot: Dot, y: float, left: float, at: Callable[[float], float]) -> str:
+    letters = min(32, int((left - 12) / 6.2))
     x, low, high = (at(value) for value in (dot.mean, dot.low, dot.high))
     kind = "strong" if dot.strong else "plain"
-    label = dot.label if len(dot.label) <= 32 else dot.label[:31] + "…"
+    label = dot.label if len(dot.label) <= letters else dot.label[: letters - 1] + "…"
     return (
         f'<g class="{kind}"><title>{escape(dot.label)}: {figure(dot.mean)} '
         f"({figure(dot.low)} to {figure(dot.high)})</title>"

@@ -1,0 +1,115 @@
+"""The scoreboard: what validation said of the bundle in use, and experiments on living people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from matinee.report.charts import Dot, dot_chart
+from matinee.report.numbers import figure
+from matinee.serve.asking import DEFAULT_ALIAS
+from matinee.serve.experiments import read_experiments
+from matinee.serve.page.frame import Page, render
+from matinee.serve.service import BundleFacts
+
+_METRIC = "ndcg@10"
+_WIDTHS = (720, 340)
+# Metrics of one scale, which one axis can hold.
+_SHARES = ("ndcg", "recall", "hit", "mrr", "map", "precision", "coverage")
+
+
+def routes(page: Page) -> list[Route]:
+    """The scoreboard's screen."""
+
+    async def screen(_request: Request) -> Response:
+        bundles = page.service.bundles
+        in_use = bundles.names().get(DEFAULT_ALIAS)
+        facts = bundles.facts()
+        used = next((one for one in facts if one.name == in_use), facts[0] if facts else None)
+        experiments = read_experiments(await page.service.store.note("experiments"))
+        values = {
+            "here": "scoreboard",
+            "used": used,
+            "bundles": facts,
+            "verdict": verdict(used),
+            "charts": [] if used is None else _charts(used.facts),
+            "experiments": [(one, _day(one.since_ms)) for one in experiments],
+        }
+        return render("scoreboard.html", values)
+
+    return [page.get("/scoreboard", screen)]
+
+
+def verdict(used: BundleFacts | None) -> str:
+    """What is known of the bundle in use, in a sentence or two."""
+    if used is None:
+        return "No bundle is in use."
+    told = used.facts.get("verdict")
+    if isinstance(told, str) and told:
+        return told
+    found = _interval(used.facts.get("metrics", {}).get(_METRIC))
+    tried = {name: mean for name, mean in _tried(used.facts).items() if name != used.recommender}
+    if found is None:
+        return f"{used.recommender} answers. This fit was not judged: `matinee compare` judges."
+    words = (
+        f"{used.recommender} answers: {_METRIC} {figure(found[0])} on validation "
+        f"({figure(found[1])} to {figure(found[2])})."
+    )
+    if not tried:
+        return words
+    second = max(tried, key=lambda name: tried[name])
+    next_came = f"next came {second} ({figure(tried[second])})"
+    return f"{words} Of {len(tried) + 1} that were tried it came first; {next_came}."
+
+
+def _charts(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Dots with intervals, each wide and narrow: markup."""
+    metrics = facts.get("metrics", {})
+    dots = []
+    for name in sorted(metrics, key=_order):
+        found = _interval(metrics[name])
+        if found is not None and name.partition("@")[0] in _SHARES:
+            mean, low, high = found
+            dots.append(Dot(label=name, mean=mean, low=low, high=high, strong=name == _METRIC))
+    charts = []
+    if dots:
+        charts.append(_drawn(dots, "on validation, with 95 % interval"))
+    tried = sorted(_tried(facts).items(), key=lambda pair: -pair[1])
+    if len(tried) > 1:
+        rows = [Dot(label=name, mean=mean, low=mean, high=mean) for name, mean in tried]
+        best = Dot(label=rows[0].label, mean=rows[0].mean, low=rows[0].low, high=rows[0].high, strong=True)
+        charts.append(_drawn([best, *rows[1:]], f"{_METRIC} of all that were tried"))
+    return charts
+
+
+def _drawn(dots: list[Dot], title: str) -> tuple[str, ...]:
+    return tuple(dot_chart(dots, title, width=width) for width in _WIDTHS)
+
+
+def _order(name: str) -> tuple[int, str]:
+    kind = name.partition("@")[0]
+    return (_SHARES.index(kind) if kind in _SHARES else len(_SHARES), name)
+
+
+def _tried(facts: Mapping[str, Any]) -> dict[str, float]:
+    tried = facts.get("tried") or {}
+    return {str(name): float(mean) for name, mean in tried.items() if isinstance(mean, int | float)}
+
+
+def _interval(found: Any) -> tuple[float, float, float] | None:
+    if not isinstance(found, Mapping) or not isinstance(found.get("mean"), int | float):
+        return None
+    mean = float(found["mean"])
+    low, high = found.get("low"), found.get("high")
+    return mean, mean if low is None else float(low), mean if high is None else float(high)
+
+
+def _day(moment_ms: int) -> str:
+    return (
+        datetime.fromtimestamp(moment_ms / 1000, UTC).strftime("%-d %B %Y") if moment_ms else "the beginning"
+    )
