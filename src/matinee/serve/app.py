@@ -7,10 +7,8 @@ what every answer bears. Nothing here knows a model or a database.
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from http import HTTPStatus
-from inspect import isawaitable
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
@@ -19,20 +17,19 @@ from starlette.types import Message, Receive, Scope, Send
 from matinee.core.errors import MatineeError
 from matinee.serve import native
 from matinee.serve.body import Bounded, Malformed, too_big
-from matinee.serve.faces import PAGE, Face, Faces, faces_of
-from matinee.serve.keys import ADMIN, READ, Keys
+from matinee.serve.faces import Face, Faces, faces_of
+from matinee.serve.keys import READ, Keys, key_of
 from matinee.serve.operations import Call, Operation, Resource, Table
-from matinee.serve.refusals import Forbidden, Refusal, Unauthorised
+from matinee.serve.refusals import Forbidden, Refusal
 from matinee.serve.replies import SECURITY, Header, Reply, no, refused, send_reply
 from matinee.serve.service import Service
 
-# Figures as text, with or without their content type, at once or soon.
-Figures = tuple[bytes, str] | bytes
-Metrics = Callable[[], Figures | Awaitable[Figures]]
+# The text that Prometheus reads.
+Metrics = Callable[[], Awaitable[bytes]]
 
 # Where whoever counts requests finds the route's template and its face.
 ROUTE = "matinee.route"
-_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+_PROMETHEUS: Header = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOKED_AT = frozenset(
     {b"authorization", b"x-api-key", b"host", b"origin", b"sec-fetch-site", b"content-length"}
@@ -64,7 +61,7 @@ def make_app(
     resources = native.resources(service, ready)
     if metrics is not None:
         resources.append(Resource(service, [_figures(metrics)]))
-    return App(service, resources, faces_of(service, keys, aws), keys=keys, hosts=hosts)
+    return App(service, resources, faces_of(service, keys, aws, metrics), keys=keys, hosts=hosts)
 
 
 class App:
@@ -132,9 +129,7 @@ class App:
             raise
 
     async def _faces(self, scope: Scope, receive: Receive, send: Send, found: Mapping[bytes, bytes]) -> None:
-        face, router = self._routers.at(scope["path"])
-        if face == PAGE and self._keys is not None:
-            await _admit_to_page(self._keys, found)
+        router = self._routers.at(scope["path"])
         length = found.get(b"content-length", b"")
         if length.isdigit() and int(length) > self._limits.body_bytes:
             raise too_big(self._limits)
@@ -161,10 +156,6 @@ class App:
             raise Forbidden("A page of another site sent this: only this server's own pages may.")
 
 
-class Stranger(Unauthorised):
-    """Somebody at the page without a key: a browser then asks for it as a password."""
-
-
 class Outgoing:
     """A request's `send`: remembers whether an answer has begun, and adds what every answer bears."""
 
@@ -184,41 +175,9 @@ class Outgoing:
         await self._send(message)
 
 
-def key_of(headers: Mapping[bytes, bytes]) -> str | None:
-    """The key that a request brought: Authorization: Bearer KEY, or X-API-Key: KEY; None where none came.
-
-    Args:
-        headers: those of the request, in small letters.
-    """
-    way, _, rest = headers.get(b"authorization", b"").partition(b" ")
-    key = rest.strip() if way.lower() == b"bearer" else headers.get(b"x-api-key", b"")
-    return key.decode("latin-1") or None
-
-
-def password_of(headers: Mapping[bytes, bytes]) -> str | None:
-    """The password that a browser sends; None where it sends none."""
-    way, _, rest = headers.get(b"authorization", b"").partition(b" ")
-    if way.lower() != b"basic":
-        return None
-    try:
-        return b64decode(rest.strip(), validate=True).decode("latin-1").partition(":")[2] or None
-    except ValueError:
-        return None
-
-
-async def _admit_to_page(keys: Keys, headers: Mapping[bytes, bytes]) -> None:
-    try:
-        await keys.check(password_of(headers) or key_of(headers), ADMIN)
-    except Unauthorised as refusal:
-        raise Stranger(str(refusal)) from None
-
-
 def _figures(metrics: Metrics) -> Operation:
     async def figures(_call: Call) -> Reply:
-        made = metrics()
-        told = await made if isawaitable(made) else made
-        text, kind = told if isinstance(told, tuple) else (told, _PROMETHEUS)
-        return Reply(text, kind=(b"content-type", kind.encode()))
+        return Reply(await metrics(), kind=_PROMETHEUS)
 
     return Operation(
         method="GET", path="/metrics", handler=figures, tag="Health", summary="Figures", scope=READ
@@ -231,8 +190,6 @@ def _reply_to(error: MatineeError | HTTPException) -> Reply:
             (name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()
         )
         return no(error.status_code, error.detail, None, *headers)
-    if isinstance(error, Stranger):
-        return no(401, str(error), None, (b"www-authenticate", b'Basic realm="matinee", charset="UTF-8"'))
     return refused(error if isinstance(error, Refusal) else Malformed(str(error)))
 
 

@@ -123,7 +123,7 @@ def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         Contradiction: a text holds the character U+0000.
     """
     try:
-        value = decoder.decode(body)
+        value = _fitting(decoder, body)
     except msgspec.ValidationError as error:
         raise malformed(error) from None
     except UnicodeDecodeError as error:
@@ -137,6 +137,25 @@ def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     if b"\\u0000" in body:
         refuse_nul(msgspec.to_builtins(value))
     return value
+
+
+def _fitting(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        # To JSON 3.0 is as whole as 3, and some languages know no other way to write it.
+        if "got `float`" not in str(error):
+            raise
+    return msgspec.convert(_whole(msgspec.json.decode(body)), decoder.type)
+
+
+def _whole(value: Any) -> Any:
+    """JSON values with every whole number as one."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _whole(part) for name, part in value.items()}
+    return [_whole(part) for part in value] if isinstance(value, list) else value
 
 
 def malformed(error: msgspec.ValidationError) -> Malformed:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
 
+from starlette.requests import Request
 from starlette.routing import BaseRoute, Router
 from starlette.types import Receive, Scope, Send
 
-from matinee.serve.keys import Keys
-from matinee.serve.refusals import NotFound
+from matinee.serve import gorse, personalize
+from matinee.serve.keys import ADMIN, Keys, browser_key_of
+from matinee.serve.refusals import Forbidden, NotFound, Unauthorised
 from matinee.serve.service import Service
 
 GORSE, PERSONALIZE, PAGE = "gorse", "personalize", "page"
@@ -31,24 +30,43 @@ class Face:
     routes: Sequence[BaseRoute]
 
 
-def faces_of(service: Service, keys: Keys | None, aws: Mapping[str, str] | None) -> list[Face]:
+def faces_of(
+    service: Service,
+    keys: Keys | None,
+    aws: Mapping[str, str] | None,
+    figures: Callable[[], Awaitable[bytes]] | None = None,
+) -> list[Face]:
     """Every face beside the native one.
 
     Args:
         service: what is asked and told.
-        keys: what looks at Gorse's keys; None: any key is good.
-        aws: access key ids and their secrets, beside those that belong to the keys; None: any signature is
-            good, unless keys are asked for.
+        keys: what looks at keys; None: any key is good.
+        aws: access key ids and their secrets; with neither these nor keys any signature is good.
+        figures: the text that Prometheus reads, for the page.
     """
-    given: dict[str, tuple[Any, ...]] = {GORSE: (keys,), PERSONALIZE: (aws, keys), PAGE: ()}
-    modules = {
-        name: import_module(f"matinee.serve.{name}") for name in given if find_spec(f"matinee.serve.{name}")
-    }
-    return [
-        Face(name, module.routes(service, *given[name]))
-        for name, module in modules.items()
-        if hasattr(module, "routes")
+    may = None if keys is None else _may(keys)
+    faces = [
+        Face(GORSE, gorse.routes(service, keys)),
+        Face(PERSONALIZE, personalize.routes(service, aws, keys)),
     ]
+    try:
+        from matinee.serve import page
+    except ImportError:
+        return faces
+    return [*faces, Face(PAGE, page.routes(service, figures=figures, may=may))]
+
+
+def _may(keys: Keys) -> Callable[[Request], Awaitable[bool]]:
+    """The page shows everybody's history and changes what is served: it is for whoever may do everything."""
+
+    async def may(request: Request) -> bool:
+        try:
+            await keys.check(browser_key_of(dict(request.scope["headers"])), ADMIN)
+        except (Unauthorised, Forbidden):
+            return False
+        return True
+
+    return may
 
 
 class Faces:
@@ -59,17 +77,15 @@ class Faces:
     """
 
     def __init__(self, faces: Sequence[Face]) -> None:
-        by_word: dict[str, list[tuple[str, BaseRoute]]] = {}
+        by_word: dict[str, list[BaseRoute]] = {}
         for face in faces:
             for route in face.routes:
-                by_word.setdefault(_word(getattr(route, "path", "")), []).append((face.name, route))
-        self._by_word = {
-            word: (some[0][0], _router([route for _, route in some])) for word, some in by_word.items()
-        }
-        self._nowhere = ("", _router([]))
+                by_word.setdefault(_word(getattr(route, "path", "")), []).append(route)
+        self._by_word = {word: _router(routes) for word, routes in by_word.items()}
+        self._nowhere = _router([])
 
-    def at(self, path: str) -> tuple[str, Router]:
-        """The name of the face that a path is for, empty where there is none, and what routes there."""
+    def at(self, path: str) -> Router:
+        """What routes the paths of a first word."""
         return self._by_word.get(_word(path), self._nowhere)
 
 

@@ -11,7 +11,8 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from base64 import b64decode
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -24,6 +25,8 @@ READ, WRITE, ADMIN = "read", "write", "admin"
 # What a key may be good for: asking; telling and reading viewers; everything.
 SCOPES = (READ, WRITE, ADMIN)
 NOTE = "keys"
+# Where the page keeps the key that somebody typed.
+COOKIE = "matinee_key"
 _FORM = re.compile(r"mat_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _LONGEST_NAME = 100
 
@@ -157,6 +160,32 @@ class Keys:
 
     async def _keep(self, keys: Sequence[Key]) -> None:
         await self._store.put_notes({NOTE: msgspec.json.encode(keys).decode()})
+
+
+def key_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """The key that a request brought: Authorization: Bearer KEY, or X-API-Key: KEY; None where none came.
+
+    Args:
+        headers: those of the request, in small letters.
+    """
+    way, _, rest = headers.get(b"authorization", b"").partition(b" ")
+    key = rest.strip() if way.lower() == b"bearer" else headers.get(b"x-api-key", b"")
+    return key.decode("latin-1") or None
+
+
+def browser_key_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """The key that a browser brought: its cookie `matinee_key`, a password, or as any other client."""
+    way, _, rest = headers.get(b"authorization", b"").partition(b" ")
+    if way.lower() == b"basic":
+        try:
+            return b64decode(rest.strip(), validate=True).decode("latin-1").partition(":")[2] or None
+        except ValueError:
+            return None
+    for part in headers.get(b"cookie", b"").decode("latin-1").split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == COOKIE:
+            return value or None
+    return key_of(headers)
 
 
 def _hash(text: str) -> str:

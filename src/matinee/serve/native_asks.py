@@ -144,7 +144,6 @@ def _listed(sent: ListQuery) -> Ask:
         placement=sent.placement or "",
         k=sent.k,
         offset=sent.offset,
-        exclude=sent.exclude,
         categories=sent.categories,
         region=sent.region,
         reasons=sent.reasons,

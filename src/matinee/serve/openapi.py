@@ -22,8 +22,8 @@ acknowledged is on disk and counts in the next answer. Every answer has a `recom
 bring it say which answer they followed from.
 
 Times are sent as ISO 8601 with an offset or as milliseconds since 1970, UTC, and answered as milliseconds.
-Ids are texts of 1 to 256 characters, percent-encoded in paths, slashes included. What is not described here
-is refused.
+Ids are texts of 1 to 256 characters, percent-encoded in paths, slashes included. What is not described
+here is refused. A request's header, its first line included, has 32 KiB at most.
 """
 # What any operation may say, and what only those say that are sent something.
 _NOES = {

@@ -152,10 +152,7 @@ class ListQuery(Struct, forbid_unknown_fields=True, kw_only=True):
         int, Meta(ge=0, le=FARTHEST, description="How many to leave out at the beginning: pages.")
     ] = 0
     categories: Annotated[
-        list[Word], Meta(max_length=100, description="Items of any of these only; say it once for each.")
-    ] = []
-    exclude: Annotated[
-        list[Id], Meta(max_length=500, description="Items that are not wanted; say it once for each.")
+        list[Word], Meta(max_length=5, description="Items of any of these only; say it once for each.")
     ] = []
     alias: Annotated[Word, Meta(description="Which bundle answers, by its alias.")] = DEFAULT_ALIAS
     bundle: Annotated[Id | None, Meta(description="Which bundle answers, by its name.")] = None
