@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Router
 from starlette.types import Receive, Scope, Send
 
-from matinee.serve import gorse, personalize
+from matinee.serve import gorse, page, personalize
 from matinee.serve.keys import ADMIN, Keys, browser_key_of
 from matinee.serve.refusals import Forbidden, NotFound, Unauthorised
 from matinee.serve.service import Service
@@ -45,15 +45,11 @@ def faces_of(
         figures: the text that Prometheus reads, for the page.
     """
     may = None if keys is None else _may(keys)
-    faces = [
+    return [
         Face(GORSE, gorse.routes(service, keys)),
         Face(PERSONALIZE, personalize.routes(service, aws, keys)),
+        Face(PAGE, page.routes(service, figures=figures, may=may)),
     ]
-    try:
-        from matinee.serve import page
-    except ImportError:
-        return faces
-    return [*faces, Face(PAGE, page.routes(service, figures=figures, may=may))]
 
 
 def _may(keys: Keys) -> Callable[[Request], Awaitable[bool]]:
