@@ -9,7 +9,19 @@ from collections.abc import Callable
 
 import typer
 
-from matinee.cli import check, compare, demo, evaluate, fit, recommend, similar, simulate, version
+from matinee.cli import (
+    check,
+    compare,
+    demo,
+    evaluate,
+    fit,
+    keys,
+    recommend,
+    serve,
+    similar,
+    simulate,
+    version,
+)
 from matinee.core.errors import MatineeError
 
 # Commands import what they need inside their functions, so that `matinee --help` answers at once.
@@ -19,7 +31,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare.command,
     "evaluate": evaluate.command,
     "fit": fit.command,
+    "keys": keys.command,
     "recommend": recommend.command,
+    "serve": serve.command,
     "similar": similar.command,
     "simulate": simulate.command,
     "version": version.command,

@@ -121,6 +121,13 @@ def passed_by_systemd(environment: MutableMapping[str, str]) -> Listening | None
     return Listening(socket=passed, lent=True)
 
 
+def inherited(descriptor: int, *, lent: bool) -> Listening:
+    """The socket that another process bound and passed on."""
+    made = socket.socket(fileno=descriptor)
+    made.setblocking(False)
+    return Listening(socket=made, lent=lent)
+
+
 def listen(listening: Listening) -> None:
     """Let connections in.
 

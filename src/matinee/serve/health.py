@@ -1,14 +1,9 @@
-"""Whether this process answers, whether it should be asked, and how it does: /livez, /readyz, /metrics."""
+"""Whether this process answers, and whether it should be asked: what /readyz says."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
 from matinee.core.errors import MatineeError
 from matinee.serve.asking import DEFAULT_ALIAS
@@ -41,29 +36,3 @@ class Health:
         except MatineeError as error:
             return str(error)
         return ""
-
-
-def routes(service: Service, health: Health, metrics: Callable[[], Awaitable[bytes]]) -> list[Route]:
-    """`/livez`, `/readyz` and `/metrics`.
-
-    Args:
-        service: what is asked.
-        health: of this process.
-        metrics: the text that Prometheus reads.
-    """
-
-    async def livez(_request: Request) -> Response:
-        return PlainTextResponse("ok\n")
-
-    async def readyz(_request: Request) -> Response:
-        why = await health.why_not_ready(service)
-        return PlainTextResponse(f"not ready: {why}\n", 503) if why else PlainTextResponse("ok\n")
-
-    async def prometheus(_request: Request) -> Response:
-        return Response(await metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    return [
-        Route("/livez", livez, name="livez"),
-        Route("/readyz", readyz, name="readyz"),
-        Route("/metrics", prometheus, name="metrics"),
-    ]

@@ -65,6 +65,7 @@ class Metrics:
         self.cpu = Counter("matinee_cpu_seconds", "User and system time of all processes.", **made)
         self._cpu_told = 0.0
         self._words: set[str] = set()
+        self._created: dict[str, str] = {}
 
     def word(self, given: str) -> str:
         """A caller's word as a label, of which there are a few only."""
@@ -97,10 +98,12 @@ class Metrics:
         began = time.perf_counter()
         await service.store.notes_version()
         self.store_read.set(time.perf_counter() - began)
-        created = {facts.name: facts.created for facts in service.bundles.facts()}
-        for alias, name in service.bundles.names().items():
-            if name in created:
-                self.bundle_age.labels(self.word(alias)).set(_age_s(created[name]))
+        names = service.bundles.names()
+        if not set(names.values()) <= self._created.keys():
+            self._created = {facts.name: facts.created for facts in service.bundles.facts()}
+        for alias, name in names.items():
+            if name in self._created:
+                self.bundle_age.labels(self.word(alias)).set(_age_s(self._created[name]))
 
 
 def counted(service: Service, metrics: Metrics) -> tuple[Answers, Store]:
@@ -161,6 +164,8 @@ class CountedStore:
         """As of Store."""
         began = time.perf_counter()
         new = await self._inner.add(events, impressions, imported=imported)
+        if imported:
+            return new
         self._metrics.store_add.observe(time.perf_counter() - began)
         self._metrics.events.inc(new)
         self._metrics.sent_again.inc(max(0, len(events) + len(impressions) - new))

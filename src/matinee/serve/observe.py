@@ -70,7 +70,7 @@ class Observed:
             else:
                 await self._app(scope, receive, seen)
         except Exception as broken:
-            error = _where(broken)
+            error = where(broken)
             if not seen.status:
                 await _refuse(500, "This is a defect of the server; its log says more.", scope, receive, seen)
         finally:
@@ -149,7 +149,7 @@ async def _refuse(status: int, words: str, scope: Scope, receive: Receive, send:
     await JSONResponse({"error": words}, status)(scope, receive, send)
 
 
-def _where(error: Exception) -> str:
+def where(error: Exception) -> str:
     """What broke and where, without the values that it broke on: they may name somebody."""
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     places = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))

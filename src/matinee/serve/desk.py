@@ -1,0 +1,264 @@
+"""Everything behind the door of one process: store, service, app, log and figures."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
+
+from matinee.core.errors import InputError, MatineeError, MissingExtra
+from matinee.serve.health import Health
+from matinee.serve.records import Event, Impression
+from matinee.serve.request_log import RequestLog, ToFile, ToStream
+from matinee.serve.retention import retain_daily
+from matinee.serve.store import Store
+from matinee.serve.work import Work
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from matinee.serve.app import App
+    from matinee.serve.bind import Listening
+    from matinee.serve.bundle_shelf import BundleShelf
+    from matinee.serve.keys import Keys
+    from matinee.serve.metrics import Metrics
+    from matinee.serve.service import Service
+
+# Pairs of access key id and secret, for clients of Amazon Personalize; never told to anybody.
+AWS_KEYS = "MATINEE_AWS_KEYS"
+
+_NEEDED = ("starlette", "uvicorn", "httptools", "uvloop", "msgspec", "prometheus_client")
+
+# How often memory, processor time and ages are looked at, and whether old events are to be deleted.
+_LOOK_S = 2.0
+_RETAIN_LOOK_S = 3600.0
+
+# How often whoever waits is told how many events were taken in.
+_TELL_S = 1.0
+
+_log = logging.getLogger("matinee.serve")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """What one process answers with.
+
+    Attributes:
+        app: what answers.
+        health: what it says of itself.
+        service: what is asked.
+        metrics: what is counted.
+        log: what is written down.
+        retain: how long events are kept, where this process sees to it.
+    """
+
+    app: ASGIApp
+    health: Health
+    service: Service
+    metrics: Metrics
+    log: RequestLog
+    retain: str | None
+
+    def facts(self) -> dict[str, Any]:
+        """What is served: plain JSON values."""
+        names = self.service.bundles.names()
+        aliases = {name: [alias for alias in names if names[alias] == name] for name in names.values()}
+        return {
+            "bundles": [
+                {"name": one.name, "aliases": aliases.get(one.name, []), "recommender": one.recommender}
+                | {"items": one.items, "viewers": one.viewers, "events": one.events, "created": one.created}
+                for one in self.service.bundles.facts()
+            ]
+        }
+
+    def chores(self, connections: Callable[[], int]) -> list[Coroutine[Any, Any, None]]:
+        """What is to be done now and then while it answers."""
+        chores = [self._look(connections)]
+        return [*chores, self._retain(self.retain)] if self.retain else chores
+
+    async def close(self) -> None:
+        """Let everything go."""
+        await self.service.store.close()
+        self.log.close()
+
+    async def _look(self, connections: Callable[[], int]) -> None:
+        while True:
+            try:
+                await self.metrics.look(self.service, connections())
+            except MatineeError as error:
+                _log.warning("the figures could not be brought up to date: %s", error)
+            await asyncio.sleep(_LOOK_S)
+
+    async def _retain(self, words: str) -> None:
+        while True:
+            try:
+                gone = await retain_daily(self.service.store, words, self.service.now_ms())
+                if gone is not None:
+                    _log.info("%d events and impressions older than %s were deleted", gone, words)
+            except MatineeError as error:
+                _log.warning("old events could not be deleted: %s", error)
+            await asyncio.sleep(_RETAIN_LOOK_S)
+
+
+async def open_desk(work: Work, listening: Listening, say: Callable[[str], None]) -> Desk:
+    """Open everything; what is unusable is said before anybody is let in.
+
+    Args:
+        work: what is to be served.
+        listening: where clients will come in.
+        say: told what takes its time.
+
+    Raises:
+        MatineeError: one sentence says what is unusable.
+    """
+    require_extra()
+    from matinee.serve.metrics import Metrics
+    from matinee.serve.open_store import open_store
+
+    log = RequestLog(work.log, ToFile(Path(work.log_file)) if work.log_file else ToStream())
+    _to(log)
+    store = await open_store(work.store)
+    try:
+        keys, aws = await _keys_of(store, listening)
+        service = await _service_of(work, store, say)
+        metrics, health = Metrics(), Health()
+        app = _app_of(service, metrics, health, listening, keys, aws)
+        observed = _observed(app, health, metrics, log)
+    except BaseException:
+        await store.close()
+        raise
+    return Desk(
+        app=observed,
+        health=health,
+        service=service,
+        metrics=metrics,
+        log=log,
+        retain=work.retain if work.first else None,
+    )
+
+
+def require_extra() -> None:
+    """Refuse to begin without what serving needs.
+
+    Raises:
+        MissingExtra: something is not installed.
+    """
+    if any(find_spec(name) is None for name in _NEEDED):
+        raise MissingExtra("Serving", "serve")
+
+
+async def _keys_of(store: Store, listening: Listening) -> tuple[Keys | None, dict[str, str] | None]:
+    """Who may ask: whoever has a key; on this machine alone, where there is none, anybody."""
+    from matinee.serve.keys import Keys
+    from matinee.serve.sigv4 import pairs_of
+    from matinee.serve.start import clock
+
+    keys, aws = Keys(store, clock), pairs_of(os.environ.get(AWS_KEYS, ""))
+    if await keys.listed() or aws:
+        return keys, aws
+    if listening.beyond_loopback:
+        raise InputError(
+            f"{listening.address} is reached by other machines, and there is no key: make one with "
+            "`matinee keys add NAME --store URL --scope read`, or leave --host out."
+        )
+    return None, None
+
+
+async def _service_of(work: Work, store: Store, say: Callable[[str], None]) -> Service:
+    from matinee.serve.placements import read_placements
+    from matinee.serve.start import start_service
+    from matinee.serve.take_in import take_in
+
+    placements = read_placements(Path(work.placements)) if work.placements else None
+    bundles = [Path(one) for one in work.bundles]
+    service = await start_service(bundles, store, work.limits, placements=placements, histories=False)
+    if work.first:
+        told = cast(Store, _Telling(store, say))
+        for ready in cast("BundleShelf", service.bundles).ready():
+            taken = await take_in(ready.model, told, created_ms=ready.created_ms)
+            if taken.events:
+                say(f"Took {taken.events:,} events of {ready.name} into the store.")
+    return service
+
+
+def _app_of(
+    service: Service,
+    metrics: Metrics,
+    health: Health,
+    listening: Listening,
+    keys: Keys | None,
+    aws: dict[str, str] | None,
+) -> App:
+    from matinee.serve.app import make_app
+    from matinee.serve.metrics import counted
+
+    answers, store = counted(service, metrics)
+    # Anybody may ask here; a page of another site whose name was made to lead here may not.
+    host = listening.socket.getsockname()[0]
+    hosts = None if keys is not None else {"localhost", "127.0.0.1", "::1", host}
+    return make_app(
+        replace(service, answers=answers, store=store),
+        keys=keys,
+        aws=aws,
+        ready=lambda: health.why_not_ready(service),
+        metrics=metrics.text,
+        hosts=hosts,
+    )
+
+
+def _observed(app: App, health: Health, metrics: Metrics, log: RequestLog) -> ASGIApp:
+    from matinee.serve.observe import Observed, templates_of
+
+    templates = templates_of({face.name: list(face.routes) for face in app.faces})
+    return Observed(app, templates, health, metrics, log)
+
+
+class _Telling:
+    """A store that says how many events it has taken in; everything else it passes on."""
+
+    def __init__(self, inner: Store, say: Callable[[str], None]) -> None:
+        self._inner, self._say = inner, say
+        self._taken, self._told = 0, monotonic()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def add(
+        self, events: Sequence[Event], impressions: Sequence[Impression] = (), *, imported: bool = False
+    ) -> int:
+        new = await self._inner.add(events, impressions, imported=imported)
+        self._taken += len(events)
+        if monotonic() - self._told > _TELL_S:
+            self._told = monotonic()
+            self._say(f"Taking histories into the store: {self._taken:,} events so far.")
+        return new
+
+
+class _Handler(logging.Handler):
+    """Python's own log records, as lines of ours: without values of an exception, which may name somebody."""
+
+    def __init__(self, log: RequestLog) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from matinee.serve.observe import where
+
+        error = record.exc_info[1] if record.exc_info else None
+        facts = {"error": where(error)} if isinstance(error, Exception) else {}
+        self._log.say(record.getMessage(), level=record.levelname.lower(), **facts)
+
+
+def _to(log: RequestLog) -> None:
+    ours = logging.getLogger("matinee")
+    ours.handlers[:] = [_Handler(log)]
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
+    # What uvicorn has to say of a request repeats its values; what is worth knowing is in its line.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
