@@ -55,7 +55,7 @@ def resources(service: Service, ready: Ready | None = None) -> list[Resource]:
 
 
 def description(limits: Limits | None = None) -> dict[str, object]:
-    """The OpenAPI description, as `/openapi.json` answers it."""
+    """The OpenAPI description, as `/openapi.json` answers it; `python -m matinee.serve.native` prints it."""
     return described(_all(_never), limits or Limits())
 
 
@@ -115,3 +115,9 @@ async def _why_not(service: Service) -> str:
 
 async def _never() -> str:
     return ""
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(description()), indent=2).decode() + "\n")

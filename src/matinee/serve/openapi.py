@@ -207,11 +207,3 @@ def _headers(status: int) -> dict[str, Any]:
         name, about = _SPECIAL[status]
         headers[name] = {"required": True, "description": about, "schema": {"type": "string"}}
     return headers
-
-
-if __name__ == "__main__":
-    import sys
-
-    from matinee.serve.native import description
-
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(description()), indent=2).decode() + "\n")
