@@ -1,4 +1,4 @@
-"""Clients of Gorse that nobody here wrote, as they come from PyPI and npm, against a real server."""
+"""Clients of Gorse that nobody here wrote, unmodified, against a real server."""
 
 import asyncio
 import json

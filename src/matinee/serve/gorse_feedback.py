@@ -5,7 +5,8 @@ What POST brings is added to the row's value, what PUT brings overwrites it; the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +18,8 @@ from matinee.serve.records import Stored
 from matinee.serve.store import Store
 
 _PAGE = 1000
+# A user with more events than these on a page is looked up as a whole.
+_OFTEN = 3
 
 
 def folded(events: Iterable[Stored], now_ms: int) -> list[dict[str, Any]]:
@@ -73,12 +76,33 @@ async def page_of(
     asked = min(_PAGE, most + 1)
     while True:
         events = await store.events(after, asked, kind=kind)
+        same = _Same(store, events)
         for event in events:
             if len(rows) == most:
                 return rows, str(after)
             after = event.seq
-            same = await all_events(store, user=event.user, item=event.item, kind=event.kind)
-            if same and same[0].seq == event.seq:
-                rows.extend(folded(same, now_ms))
+            row = await same.as_(event)
+            if row and row[0].seq == event.seq:
+                rows.extend(folded(row, now_ms))
         if len(events) < asked:
             return rows, ""
+
+
+class _Same:
+    """What belongs to one row, looked up for a page of events; who is there often is looked up once."""
+
+    def __init__(self, store: Store, events: Sequence[Stored]) -> None:
+        self._store = store
+        self._often = {user for user, times in Counter(one.user for one in events).items() if times > _OFTEN}
+        self._known: dict[str, dict[tuple[str, str], list[Stored]]] = {}
+
+    async def as_(self, event: Stored) -> list[Stored]:
+        """Every event of the same type, user and item."""
+        if event.user not in self._often:
+            return await all_events(self._store, user=event.user, item=event.item, kind=event.kind)
+        if event.user not in self._known:
+            by_key: dict[tuple[str, str], list[Stored]] = {}
+            for one in await all_events(self._store, user=event.user):
+                by_key.setdefault((one.kind, one.item), []).append(one)
+            self._known[event.user] = by_key
+        return self._known[event.user].get((event.kind, event.item), [])
