@@ -78,7 +78,9 @@ class Page:
         async def screen(request: Request) -> Response:
             try:
                 if self.may is not None and not open_to_all and not await self.may(request):
-                    return render("key.html", {"next": request.url.path, "wrong": False}, status=401)
+                    way = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+                    values = {"next": way if request.method == "GET" else "/", "wrong": False}
+                    return render("key.html", values, status=401)
                 return await handler(request)
             except Refusal as refusal:
                 return refused(str(refusal), refusal.status)

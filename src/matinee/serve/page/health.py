@@ -117,7 +117,7 @@ async def _now(page: Page, counted: Counted) -> list[Fact]:
         ),
         Fact(
             name="the store",
-            value=milliseconds(store_s * 1000),
+            value=milliseconds(store_s * 1000) if store_s >= 1e-5 else "< 0.01 ms",
             words="Measured just now: one read.",
             well=store_s < 0.1,
         ),
@@ -135,22 +135,20 @@ def model_facts(used: BundleFacts, now_ms: int) -> list[Fact]:
     """The model's age, what it was trained on, and what a retrain costs."""
     facts: Mapping[str, Any] = used.facts
     days = _days_since(used.created, now_ms)
-    age = "unknown" if days is None else f"{days:.0f} days" if days >= 2 else f"{24 * days:.0f} hours"
     cost_s, wall_s = facts.get("all_cpu_s"), facts.get("all_wall_s")
     found = [
         Fact(
             name="the model's age",
-            value=age,
+            value="unknown" if days is None else _age(days),
             words=f"Fitted on {_day(used.created)}; `matinee refresh` does it daily.",
             well=days is None or days < _OLD_DAYS,
         ),
         Fact(
             name="trained on",
             value=f"{used.events:,} events",
-            words=f"Of {used.viewers:,} viewers and {used.items:,} items"
-            + (f"; {facts['fitted_on']}." if isinstance(facts.get("fitted_on"), str) else "."),
+            words=f"Of {used.viewers:,} viewers and {used.items:,} items.",
         ),
-        Fact(name="recommender", value=used.recommender, words=f"Bundle {used.name}."),
+        Fact(name="recommender", value=used.recommender, words=f"In the bundle called {used.name}."),
     ]
     if isinstance(cost_s, int | float):
         words = f"{seconds(cost_s)} of processor time"
@@ -198,6 +196,12 @@ def _days_since(created: str, now_ms: int) -> float | None:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (now_ms / 1000 - moment.timestamp()) / _DAY_S)
+
+
+def _age(days: float) -> str:
+    if days >= 2:
+        return f"{days:.0f} days"
+    return f"{24 * days:.0f} hours" if days >= 2 / 24 else f"{1440 * days:.0f} min"
 
 
 def _day(created: str) -> str:

@@ -30,12 +30,14 @@ class Poster:
         initials: at most two letters.
         design: which of the designs.
         hue: which of the colours.
+        flipped: whether the design is seen in a mirror.
     """
 
     image: str
     initials: str
     design: int
     hue: int
+    flipped: bool
 
 
 def poster_of(item: str, title: str, image: str | None) -> Poster:
@@ -46,6 +48,7 @@ def poster_of(item: str, title: str, image: str | None) -> Poster:
         initials=initials_of(title),
         design=digest[0] % DESIGNS,
         hue=digest[1] % HUES,
+        flipped=digest[2] % 2 == 1,
     )
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -42,10 +43,10 @@ def routes(page: Page) -> list[Route]:
 
     async def watched(request: Request) -> Response:
         form = await form_of(request)
-        user, item = _named(field_of(form, "user")), field_of(form, "item")
+        user = _named(field_of(form, "user"))
+        position, _, item = field_of(form, "title", LONGEST_ID + 5).partition(" ")
         if await page.titles.record(item) is None:
             raise NotFound("Nobody knows this title: it may have been deleted meanwhile.")
-        position = field_of(form, "position", 4)
         event = Event(
             user=user,
             item=item,
@@ -53,7 +54,7 @@ def routes(page: Page) -> list[Route]:
             time_ms=page.service.now_ms(),
             event_id=f"page:{field_of(form, 'once', 40) or secrets.token_hex(8)}:{item}"[:LONGEST_ID],
             recommendation_id=field_of(form, "recommendation_id", 1_000) or None,
-            position=int(position) if position.isascii() and position.isdigit() else None,
+            position=int(position) if re.fullmatch("[1-9][0-9]{0,3}", position) else None,
         )
         await page.service.store.add([event])
         return see(_address(user, watched=item))

@@ -56,7 +56,7 @@
     if (!form.hasAttribute("data-swap")) return;
     event.preventDefault();
     const fields = new URLSearchParams(new FormData(form, event.submitter));
-    const plainly = () => form.submit();
+    const plainly = () => { form.removeAttribute("data-swap"); form.requestSubmit(event.submitter); };
     if (form.method === "post") swap(form.action, { method: "POST", body: fields }, plainly);
     else swap(`${form.action.split("?")[0]}?${fields}`, {}, plainly);
   });
