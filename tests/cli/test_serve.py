@@ -1,0 +1,369 @@
+"""`matinee serve` as a program: real processes, real sockets, real signals."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+import matinee
+from matinee.testing.made_logs import random_log
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("bundles")
+    log = random_log(0)
+    matinee.fit(log, "popularity").save(folder / "first")
+    matinee.fit(log, "transitions").save(folder / "second")
+    return folder
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "matinee", *arguments]
+
+
+class Server:
+    """A server that is ready, seen from outside."""
+
+    def __init__(self, process, told: dict, errors: Path):
+        self.process, self.told, self._errors = process, told, errors
+        self.address = told["address"]
+        self.place = ("127.0.0.1", int(self.address.rpartition(":")[2]))
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(self.address + path, timeout=10) as answer:  # noqa: S310
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def post(self, path: str, value: dict, **headers: str) -> tuple[int, str]:
+        request = urllib.request.Request(  # noqa: S310
+            self.address + path,
+            data=json.dumps(value).encode(),
+            headers={"content-type": "application/json", **headers},
+            method="POST",
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def workers(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(one) for one in children]
+
+    def words(self) -> str:
+        return self._errors.read_text()
+
+    def until(self, true, seconds: float = 60.0):
+        last = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < last, self.words()
+            time.sleep(0.05)
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str, descriptor: int | None = None, **environment: str):
+    told, errors = folder / "ready.json", folder / "errors.txt"
+    told.unlink(missing_ok=True)
+    with errors.open("wb") as words:
+        process = subprocess.Popen(
+            command("serve", *arguments, "--store", f"sqlite:///{folder}/store.db", "--json", str(told)),
+            stdout=words,
+            stderr=words,
+            env={**ENVIRONMENT, **environment},
+            pass_fds=[] if descriptor is None else [descriptor],
+        )
+        try:
+            last = time.monotonic() + 60
+            while not (told.exists() and told.read_text().endswith("}\n")):
+                assert process.poll() is None, errors.read_text()
+                assert time.monotonic() < last, errors.read_text()
+                time.sleep(0.02)
+            yield Server(process, json.loads(told.read_text()), errors)
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            process.wait()
+
+
+def refusal(*arguments: str, **environment: str) -> str:
+    began = time.monotonic()
+    run = subprocess.run(
+        command("serve", *arguments),
+        capture_output=True,
+        text=True,
+        env={**ENVIRONMENT, **environment},
+        timeout=30,
+        check=False,
+    )
+    assert run.returncode == 2, run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1, run.stderr
+    assert time.monotonic() - began < 25
+    return run.stderr
+
+
+async def hammer(place: tuple[str, int], until: asyncio.Event, failed: list[str], done: list[int]) -> None:
+    """A client that keeps its connection, goes when it is told to, and counts what broke."""
+    body = b'{"user": "v1", "k": 3}'
+    head = b"POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    request = head + f"content-length: {len(body)}\r\n\r\n".encode() + body
+    while not until.is_set():
+        try:
+            reader, writer = await asyncio.open_connection(*place)
+        except ConnectionRefusedError:
+            # Nobody listens: no request was taken. Somebody will.
+            await asyncio.sleep(0.02)
+            continue
+        going = True
+        try:
+            while going and not until.is_set():
+                writer.write(request)
+                header = (await reader.readuntil(b"\r\n\r\n")).lower()
+                length = int(header.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+                await reader.readexactly(length)
+                if b" 200 " not in header:
+                    failed.append(header.decode())
+                done.append(1)
+                going = b"connection: close" not in header
+        except (OSError, asyncio.IncompleteReadError) as error:
+            failed.append(repr(error))
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+def under_load(place: tuple[str, int], story) -> int:
+    """Run a story in a thread beside 8 clients: how many requests were answered, none having failed."""
+    failed: list[str] = []
+    done: list[int] = []
+
+    async def both() -> None:
+        until = asyncio.Event()
+        clients = [asyncio.create_task(hammer(place, until, failed, done)) for _ in range(8)]
+        try:
+            await asyncio.to_thread(story)
+        finally:
+            until.set()
+            await asyncio.gather(*clients)
+
+    asyncio.run(both())
+    assert not failed, failed[:3]
+    return len(done)
+
+
+def test_says_what_is_served_answers_keeps_a_log_without_ids_and_ends(tmp_path, bundles):
+    log = tmp_path / "requests.log"
+    arguments = (str(bundles), "--port", "0", "--workers", "2", "--log", "json", "--log-file", str(log))
+    with serving(tmp_path, *arguments, MATINEE_AWS_KEYS="") as server:
+        assert server.told["pid"] == server.process.pid
+        assert sorted(server.told["workers"]) == sorted(server.workers())
+        assert {one["name"] for one in server.told["bundles"]} == {"first", "second"}
+        assert server.get("/livez")[0] == 200
+        assert server.get("/readyz")[0] == 200
+        answer = json.loads(server.post("/v1/recommend", {"user": "v1", "k": 3})[1])
+        assert len(answer["items"]) == 3
+        assert server.get("/v1/users/somebody-secret?x=y-secret")[0] in (200, 400, 404)
+        assert server.get("/no/such/path")[0] == 404
+        figures = server.get("/metrics")[1]
+        assert (
+            'matinee_requests_total{face="native",method="POST",route="/v1/recommend",status="200"} 1.0'
+            in figures
+        )
+        assert "matinee_processes 2.0" in figures
+        assert "somebody" not in figures
+        assert server.end() == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    routes = [line["route"] for line in lines if "route" in line]
+    assert "/v1/recommend" in routes
+    assert "/v1/users/{id}" in routes
+    assert all(set(line) <= {"time", "method", "route", "face", "status", "ms", "bytes"} for line in lines)
+    for secret in ('v1"', "secret", "127.0.0.1", "MATINEE"):
+        assert secret not in log.read_text()
+
+
+def test_an_event_that_was_acknowledged_is_in_the_next_answer_of_any_worker(tmp_path, bundles):
+    with serving(tmp_path, str(bundles / "second"), "--port", "0", "--workers", "2") as server:
+        for number in range(20):
+            user, item = f"new-{number}", f"i{number % 20}"
+            status, words = server.post(
+                "/v1/events", {"events": [{"user": user, "item": item, "kind": "view"}]}
+            )
+            assert status in (200, 201, 202), words
+            answer = json.loads(server.post("/v1/recommend", {"user": user, "k": 30})[1])
+            assert item not in [one["item"] for one in answer["items"]]
+
+
+def test_a_worker_that_dies_is_replaced_and_the_others_go_on(tmp_path, bundles):
+    with serving(tmp_path, str(bundles), "--port", "0", "--workers", "2") as server:
+        before = server.workers()
+        os.kill(before[0], signal.SIGKILL)
+        for _ in range(20):
+            assert server.get("/livez")[0] == 200
+        server.until(lambda: len(server.workers()) == 2 and before[0] not in server.workers())
+        assert "was ended by SIGKILL" in server.words()
+        assert server.get("/readyz")[0] == 200
+        server.until(lambda: "matinee_processes 2.0" in server.get("/metrics")[1])
+
+
+def test_workers_end_when_whoever_started_them_is_killed(tmp_path, bundles):
+    with serving(tmp_path, str(bundles), "--port", "0", "--workers", "2") as server:
+        workers = server.workers()
+        server.process.kill()
+        server.process.wait()
+        server.until(lambda: not any(_answers(pid) for pid in workers))
+
+
+def _answers(pid: int) -> bool:
+    """Whether a process is there, and no mere entry of the dead."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_hup_replaces_the_workers_without_a_failed_request(tmp_path, bundles):
+    with serving(tmp_path, str(bundles), "--port", "0", "--workers", "2") as server:
+        before = set(server.workers())
+
+        def story() -> None:
+            server.process.send_signal(signal.SIGHUP)
+            server.until(lambda: "Every worker has been replaced" in server.words(), 60)
+
+        assert under_load(server.place, story) > 50
+        assert not before & set(server.workers())
+        assert server.end() == 0
+
+
+def test_the_end_under_load_fails_no_request(tmp_path, bundles):
+    arguments = (str(bundles), "--workers", "2", "--log", "off", "--port")
+    with serving(tmp_path, *arguments, "0") as server:
+
+        def story() -> None:
+            time.sleep(0.5)
+            assert server.end() == 0
+
+        assert under_load(server.place, story) > 20
+
+
+def test_a_successor_takes_over_while_clients_keep_asking(tmp_path, bundles):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "new").mkdir()
+    with serving(tmp_path / "old", str(bundles), "--port", "0", "--reuse-port") as old:
+        port = str(old.place[1])
+
+        def story() -> None:
+            with serving(tmp_path / "new", str(bundles), "--port", port, "--reuse-port") as new:
+                assert old.end() == 0
+                time.sleep(0.3)
+                assert new.get("/readyz")[0] == 200
+                until.append(new.process.pid)
+                assert new.end() == 0
+
+        until: list[int] = []
+        assert under_load(old.place, story) > 20
+        assert until
+
+
+def test_serves_at_a_socket_that_systemd_passes_and_leaves_it_open(tmp_path, bundles):
+    passed = socket.socket()
+    passed.bind(("127.0.0.1", 0))
+    passed.listen(16)
+    place = passed.getsockname()
+    starter = (
+        "import os, sys; os.dup2(int(sys.argv[1]), 3); os.set_inheritable(3, True);"
+        "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()));"
+        "os.execv(sys.executable, [sys.executable, '-m', 'matinee', *sys.argv[2:]])"
+    )
+    told = tmp_path / "ready.json"
+    options = [
+        "serve",
+        str(bundles),
+        "--log",
+        "off",
+        "--store",
+        f"sqlite:///{tmp_path}/s.db",
+        "--json",
+        str(told),
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-c", starter, str(passed.fileno()), *options],
+        pass_fds=[passed.fileno()],
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        early = socket.create_connection(place, timeout=20)
+        early.sendall(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert b"200" in early.recv(100)
+        early.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+        # It still listens: whoever comes now waits for the successor.
+        socket.create_connection(place, timeout=5).close()
+    finally:
+        process.kill()
+        process.wait()
+        passed.close()
+
+
+def test_refuses_what_it_cannot_serve_in_one_sentence(tmp_path, bundles):
+    store = f"sqlite:///{tmp_path}/s.db"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"Port {port}" in refusal(str(bundles), "--port", str(port), "--store", store)
+    assert "no such folder" in refusal(str(tmp_path / "none"), "--port", "0", "--store", store)
+    assert "no key" in refusal(str(bundles), "--host", "0.0.0.0", "--port", "0", "--store", store)  # noqa: S104
+    secret = "postgresql://me:hush-hush@127.0.0.1:1/none"  # noqa: S105
+    assert "hush" not in refusal(str(bundles), "--port", "0", "--store", secret)
+    assert "hush" not in refusal(str(bundles), "--port", "0", "--store", store, MATINEE_AWS_KEYS="hush")
+    assert "--retain" in refusal(str(bundles), "--retain", "soon", "--store", store)
+    broken = tmp_path / "broken"
+    matinee.fit(random_log(1), "popularity").save(broken)
+    data = bytearray((broken / "items.parquet").read_bytes())
+    data[len(data) // 2] ^= 1
+    (broken / "items.parquet").write_bytes(data)
+    assert "items.parquet" in refusal(str(broken), "--port", "0", "--store", store)
+
+
+def test_beyond_loopback_a_key_is_asked_for_and_keys_are_shown_once(tmp_path, bundles):
+    store = f"sqlite:///{tmp_path}/store.db"
+
+    def keys(*arguments: str) -> subprocess.CompletedProcess[str]:
+        made = command("keys", *arguments, "--store", store)
+        return subprocess.run(made, capture_output=True, text=True, env=ENVIRONMENT, check=True)
+
+    key = keys("add", "website", "--scope", "read").stdout.split()[-1]
+    assert key not in keys("list").stdout
+    with serving(tmp_path, str(bundles), "--host", "0.0.0.0", "--port", "0") as server:  # noqa: S104
+        server.address = f"http://127.0.0.1:{server.place[1]}"
+        assert server.get("/livez")[0] == 200
+        assert server.get("/metrics")[0] == 401
+        assert server.post("/v1/recommend", {"user": "v1"})[0] == 401
+        assert server.post("/v1/recommend", {"user": "v1"}, authorization=f"Bearer {key}")[0] == 200
+        keys("revoke", "website")
+        assert server.post("/v1/recommend", {"user": "v1"}, authorization=f"Bearer {key}")[0] == 401
+        assert server.end() == 0
+        assert key not in server.words()
