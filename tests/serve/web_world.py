@@ -5,6 +5,9 @@ import socket
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -22,6 +25,14 @@ from matinee.testing.made_logs import random_log
 NOW_MS = 1_800_000_000_000
 DAY_MS = 24 * 3600 * 1000
 ITEMS = 30
+
+
+@cache
+def the_bundle():
+    """A small bundle, written once a process."""
+    folder = TemporaryDirectory()
+    # Kept from the collector, and so from the broom, until the process ends.
+    return write_bundle(Path(folder.name) / "monday"), folder
 
 
 def write_bundle(folder, seed=1):
@@ -95,9 +106,7 @@ def world(folder, *, locked=False, limits=None, **more):
 
         async def made_in_loop() -> World:
             store = open_sqlite(folder / "store.db")
-            service = await start_service(
-                [write_bundle(folder / "monday")], store, limits or Limits(), now_ms=lambda: NOW_MS
-            )
+            service = await start_service([the_bundle()[0]], store, limits or Limits(), now_ms=lambda: NOW_MS)
             keys = Keys(store, lambda: NOW_MS)
             app = make_app(service, keys=keys if locked else None, **more)
             return World(service, app, keys, loop)
