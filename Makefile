@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One process a core for the tests; each does its own arithmetic on one thread.
 TEST_THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: setup demo test check lint bench clean
+.PHONY: setup demo serve test check lint bench clean
 
 setup: .venv/.ready
 
@@ -18,6 +18,10 @@ setup: .venv/.ready
 
 demo: setup
 	$(BIN)/matinee demo --dir demo
+
+serve: setup
+	test -d demo/bundle || $(BIN)/matinee demo --dir demo
+	$(BIN)/matinee serve demo/bundle --store sqlite:///demo/events.db
 
 test: setup
 	$(TEST_THREADS) $(BIN)/pytest -n auto

@@ -21,6 +21,9 @@ def command(
     folder: Annotated[
         str, typer.Option("--dir", metavar="DIR", help="Where log, bundle and report are written.")
     ] = "demo",
+    serving: Annotated[
+        bool, typer.Option("--serve", help="Then serve it: a page on this machine, until Ctrl-C.")
+    ] = False,
     json_path: JsonPath = None,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -43,6 +46,19 @@ def command(
     _say_answer(out, done)
     _say_next(out, done)
     out.result(done.to_json())
+    if serving:
+        _serve(out, done.folder)
+
+
+def _serve(out: Output, folder: Path) -> None:
+    """Serve the demo's bundle, with a store of its own, until somebody ends it."""
+    from matinee.recipes.serve import ServeOptions, serve
+
+    # Whatever port is free: after a minute's work nothing may fail for want of a certain one.
+    options = ServeOptions(
+        port=0, bundles=[str(folder / "bundle")], store=f"sqlite:///{folder / 'events.db'}", log="off"
+    )
+    serve(options, ready=lambda found: out.say(f"The page: {found.address}/ (Ctrl-C ends it)"), say=out.say)
 
 
 def _say_service(out: Output, done: Demo) -> None:
