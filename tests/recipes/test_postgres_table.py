@@ -1,14 +1,6 @@
 """The nightly table in a real PostgreSQL server, started here on a free port; skipped where there is none."""
 
 import builtins
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -21,68 +13,16 @@ from matinee.recipes.recommend import check_output, sink_of
 PLAN = Plan(key="one", now_ms=5)
 
 
-def programs() -> Path | None:
-    """The folder of PostgreSQL's server programs."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if found:
-        return found[-1].parent
-    on_path = shutil.which("initdb")
-    return Path(on_path).resolve().parent if on_path else None
-
-
-def owner() -> str | None:
-    """PostgreSQL refuses to run as root: the account to run it as, or None for one's own."""
-    if os.geteuid() != 0:
-        return None
-    return pwd.getpwnam("postgres").pw_name
-
-
 @pytest.fixture(scope="module")
 def server():
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'matinee[postgres]'")
-    import psycopg
+    from matinee.testing.postgres_server import postgres_server
 
-    folder = programs()
-    if folder is None:
-        pytest.skip("no PostgreSQL server here: apt-get install postgresql")
     try:
-        user = owner()
-    except KeyError:
-        pytest.skip("PostgreSQL does not run as root, and there is no account postgres")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data = Path(tempfile.mkdtemp(prefix="matinee-postgres-"))
-    if user is not None:
-        shutil.chown(data, user)
-    subprocess.run(
-        [folder / "initdb", "-D", data / "db", "-U", "tester", "--auth=trust", "--no-sync", "-E", "UTF8"],
-        check=True,
-        capture_output=True,
-        user=user,
-        cwd="/",
-    )
-    options = ("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", str(data))
-    process = subprocess.Popen(
-        [folder / "postgres", "-D", data / "db", "-p", str(port), *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        user=user,
-        cwd="/",
-    )
-    address = f"postgresql://tester:secret@127.0.0.1:{port}/postgres"
-    try:
-        for _ in range(100):
-            try:
-                psycopg.connect(address).close()
-                break
-            except psycopg.OperationalError:
-                time.sleep(0.1)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-        shutil.rmtree(data, ignore_errors=True)
+        with postgres_server() as running:
+            yield running.address
+    except InputError as error:
+        pytest.skip(str(error))
 
 
 def chunk(*users):

@@ -33,6 +33,8 @@ _DOERS = (
     "WHERE doer.id IS NOT NULL) SELECT id FROM doer WHERE id IS NOT NULL "
     'AND NOT EXISTS (SELECT 1 FROM merged m WHERE m."user" = doer.id) LIMIT ?'
 )
+# Half the time of calling Seen for each: this is done for every answer.
+_seen = partial(tuple.__new__, Seen)
 _COUNTER = "SELECT value FROM counter WHERE name = ?"
 
 
@@ -85,7 +87,7 @@ class SqlStore:
         """The latest `most` events of a viewer, oldest first, without those withdrawn."""
         rows = await self._reader.history(user, most)
         rows.reverse()
-        return [Seen(*row) for row in rows]
+        return list(map(_seen, rows))
 
     async def withdraw(self, user: str, item: str, kind: str | None = None) -> int:
         """Take back a viewer's events with an item (of one kind): how many. They no longer count anywhere."""
@@ -208,6 +210,7 @@ class SqlStore:
 
     async def delete_item(self, item: str) -> bool:
         """Delete an item: it is never shown again until it is put again. Whether it was there."""
+        check_texts("An id", [item])
         return await self._writer.change(partial(changes.delete_item, item=item))
 
     async def items(self, after: str = "", most: int = 1000) -> list[ItemRecord]:
