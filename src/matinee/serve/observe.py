@@ -38,7 +38,7 @@ class Observed:
 
     Args:
         app: the app.
-        templates: the route's template and its face by the function that answers; see `templates_of`.
+        templates: the route's template and its face by the identity of what answers; see `templates_of`.
         health: says when clients are to go elsewhere.
         metrics: what counts.
         log: where each request's line goes.
@@ -47,7 +47,7 @@ class Observed:
     def __init__(
         self,
         app: ASGIApp,
-        templates: Mapping[Any, tuple[str, str]],
+        templates: Mapping[int, tuple[str, str]],
         health: Health,
         metrics: Metrics,
         log: RequestLog,
@@ -78,7 +78,7 @@ class Observed:
 
     def _note(self, scope: Scope, seen: _Seen, took_s: float, error: str) -> None:
         # A face that finds its own way leaves the template here.
-        route, face = scope.get(ROUTE) or self._templates.get(scope.get("endpoint"), _UNMATCHED)
+        route, face = scope.get(ROUTE) or self._templates.get(id(scope.get("endpoint")), _UNMATCHED)
         method = scope["method"] if scope["method"] in _METHODS else "other"
         # 499: the client left before there was an answer.
         status = seen.status or 499
@@ -113,26 +113,26 @@ class _Seen:
         await self._send(message)
 
 
-def templates_of(routes: Mapping[str, list[BaseRoute]]) -> dict[Any, tuple[str, str]]:
-    """The template of each route and its face, by the function that answers.
+def templates_of(routes: Mapping[str, list[BaseRoute]]) -> dict[int, tuple[str, str]]:
+    """The template of each route and its face, by the identity of what answers: not all of it has a hash.
 
     Args:
         routes: those of each face.
     """
-    found: dict[Any, tuple[str, str]] = {}
+    found: dict[int, tuple[str, str]] = {}
     for face, theirs in routes.items():
         _gather(theirs, "", face, found)
     return found
 
 
-def _gather(routes: list[BaseRoute], prefix: str, face: str, found: dict[Any, tuple[str, str]]) -> None:
+def _gather(routes: list[BaseRoute], prefix: str, face: str, found: dict[int, tuple[str, str]]) -> None:
     for route in routes:
         if isinstance(route, Mount):
             if route.routes:
                 _gather(list(route.routes), prefix + route.path, face, found)
-            found.setdefault(route.app, (prefix + route.path + "/{path}", face))
+            found.setdefault(id(route.app), (prefix + route.path + "/{path}", face))
         elif isinstance(route, Route):
-            found.setdefault(route.endpoint, (prefix + route.path, face))
+            found.setdefault(id(route.endpoint), (prefix + route.path, face))
 
 
 def _too_many_headers(scope: Scope) -> bool:
