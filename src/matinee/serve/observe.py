@@ -121,18 +121,12 @@ def templates_of(routes: Mapping[str, list[BaseRoute]]) -> dict[int, tuple[str, 
     """
     found: dict[int, tuple[str, str]] = {}
     for face, theirs in routes.items():
-        _gather(theirs, "", face, found)
+        for route in theirs:
+            if isinstance(route, Mount):
+                found.setdefault(id(route.app), (route.path + "/{path}", face))
+            elif isinstance(route, Route):
+                found.setdefault(id(route.endpoint), (route.path, face))
     return found
-
-
-def _gather(routes: list[BaseRoute], prefix: str, face: str, found: dict[int, tuple[str, str]]) -> None:
-    for route in routes:
-        if isinstance(route, Mount):
-            if route.routes:
-                _gather(list(route.routes), prefix + route.path, face, found)
-            found.setdefault(id(route.app), (prefix + route.path + "/{path}", face))
-        elif isinstance(route, Route):
-            found.setdefault(id(route.endpoint), (prefix + route.path, face))
 
 
 def _too_many_headers(scope: Scope) -> bool:
