@@ -33,7 +33,7 @@ async def breaks(request):
 
 
 def watched(health):
-    routes = [Route("/fine/{id}", fine), Mount("/under", [Route("/breaks/{id}", breaks)])]
+    routes = [Route("/fine/{id}", fine), Mount("/under", routes=[Route("/breaks/{id}", breaks)])]
     kept, metrics = Kept(), Metrics()
     log = RequestLog("json", kept)
     app = Observed(Starlette(routes=routes), templates_of({"gorse": routes}), health, metrics, log)
@@ -57,7 +57,7 @@ def test_names_routes_faces_and_defects_and_nobody():
     lines = [json.loads(line) for line in kept.data.splitlines()]
     assert [(one["route"], one["face"], one["status"]) for one in lines] == [
         ("/fine/{id}", "gorse", 200),
-        ("/under/{path}", "gorse", 500),
+        ("/under/breaks/{id}", "gorse", 500),
         ("unmatched", "none", 404),
     ]
     assert lines[1]["error"].startswith("KeyError at test_observe.py:")

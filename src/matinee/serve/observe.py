@@ -6,7 +6,7 @@ A request is known by the template of its route, such as `/v1/users/{id}`: no id
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -121,12 +121,17 @@ def templates_of(routes: Mapping[str, list[BaseRoute]]) -> dict[int, tuple[str, 
     """
     found: dict[int, tuple[str, str]] = {}
     for face, theirs in routes.items():
-        for route in theirs:
-            if isinstance(route, Mount):
-                found.setdefault(id(route.app), (route.path + "/{path}", face))
-            elif isinstance(route, Route):
-                found.setdefault(id(route.endpoint), (route.path, face))
+        _gather(theirs, "", face, found)
     return found
+
+
+def _gather(routes: Sequence[BaseRoute], prefix: str, face: str, found: dict[int, tuple[str, str]]) -> None:
+    for route in routes:
+        if isinstance(route, Mount):
+            _gather(route.routes, prefix + route.path, face, found)
+            found.setdefault(id(route.app), (prefix + route.path + "/{path}", face))
+        elif isinstance(route, Route):
+            found.setdefault(id(route.endpoint), (prefix + route.path, face))
 
 
 def _too_many_headers(scope: Scope) -> bool:
