@@ -2,7 +2,8 @@
 // The page is whole without this. It swaps screens in place, shows what moved, and lets "/" find the search.
 (() => {
   const still = matchMedia("(prefers-reduced-motion: reduce)");
-  let asked = 0;
+  const here = () => location.pathname + location.search;
+  let asked = 0, shown = here();
 
   const places = () => {
     const found = new Map();
@@ -29,6 +30,7 @@
     main.replaceChildren(...next.childNodes);
     document.title = fresh.title;
     if (address !== location.href) history.pushState(null, "", address);
+    shown = here();
     glide(before);
     const moved = document.getElementById("moved"), note = document.querySelector(".note");
     document.getElementById("said").textContent = (note ? note.innerText : moved ? moved.textContent : document.title);
@@ -68,7 +70,8 @@
     swap(link.href, {}, () => location.assign(link.href));
   });
 
-  addEventListener("popstate", () => location.reload());
+  // Back to another screen; a mere jump within this one needs nothing.
+  addEventListener("popstate", () => { if (here() !== shown) location.reload(); });
 
   addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, textarea, select, [contenteditable]");
