@@ -19,10 +19,12 @@ from matinee.answers.model import without_viewers
 from matinee.core.errors import InputError, MatineeError
 from matinee.serve.asking import DEFAULT_ALIAS
 from matinee.serve.experiments import Experiment, read_experiments
+from matinee.serve.in_use import told_by
 from matinee.serve.ready_bundle import ReadyBundle, created_of, manifest_of, needs_people, read_ready
 from matinee.serve.refusals import Conflict, NotFound, Refusal
 from matinee.serve.service import BundleFacts
 from matinee.serve.store import Store
+from matinee.serve.trained_with import bundles_with
 
 ALIASES_NOTE = "aliases"
 EXPERIMENTS_NOTE = "experiments"
@@ -76,7 +78,7 @@ class BundleShelf:
             )
 
     async def open(self) -> None:
-        """Load what the aliases name; without a note the first bundle becomes the default.
+        """Load what the aliases name; without a note what the folders say, or else the newest bundle.
 
         Raises:
             Refusal: the default's bundle cannot be read.
@@ -86,7 +88,9 @@ class BundleShelf:
         default = wanted.aliases.get(DEFAULT_ALIAS, [])
         noted = bool(default)
         if not default or default[0] not in self._folders:
-            wanted.aliases[DEFAULT_ALIAS] = default = [next(iter(self._folders))]
+            told = told_by(self._places, self._folders)
+            default = told.pop(DEFAULT_ALIAS, [next(iter(self._folders))])
+            wanted.aliases = {**({} if noted else told), **wanted.aliases, DEFAULT_ALIAS: default}
         self._ready[default[0]] = await self._load(default[0])
         await self._take(wanted)
         self._version = version
@@ -113,8 +117,9 @@ class BundleShelf:
         return dict(self._troubles)
 
     def trained_with(self, user: str) -> list[str]:
-        """Names of the bundles that still hold what a viewer did."""
-        return [name for name, ready in self._ready.items() if user in ready.model.log.viewers]
+        """Names of the bundles that still hold what a viewer did, those that are not in use included."""
+        self._look()
+        return bundles_with(user, self._folders.values())
 
     def ready(self) -> Sequence[ReadyBundle]:
         """Everything that is loaded."""

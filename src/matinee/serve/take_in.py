@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,8 @@ class TakenIn:
 async def take_in(model: Model, store: Store, *, created_ms: int) -> TakenIn:
     """Take histories, noes and profiles of a bundle into the store, unless that was done before.
 
+    A bundle that was fitted on this very store has nothing to tell it.
+
     Args:
         model: the bundle, as it was loaded.
         store: where they go.
@@ -49,7 +52,8 @@ async def take_in(model: Model, store: Store, *, created_ms: int) -> TakenIn:
     """
     log = model.log
     done: list[str] = json.loads(await store.note(NOTE) or "[]")
-    if log.fingerprint in done or not len(log.viewers):
+    own = model.facts.get("from_store")
+    if log.fingerprint in done or not len(log.viewers) or (own and own == await store_id(store)):
         return TakenIn(already=True)
     viewers = await _put_viewers(model, store)
     added = left_out = 0
@@ -60,6 +64,16 @@ async def take_in(model: Model, store: Store, *, created_ms: int) -> TakenIn:
     done = json.loads(await store.note(NOTE) or "[]")
     await store.put_notes({NOTE: json.dumps([*done, log.fingerprint])})
     return TakenIn(events=added, viewers=viewers, left_out=left_out)
+
+
+async def store_id(store: Store) -> str:
+    """What tells a store from every other, and nothing else of it; empty where it has no secret yet."""
+    secret = await store.note("secret")
+    return (
+        ""
+        if secret is None
+        else blake2b(secret.encode(), digest_size=12, person=b"matinee store").hexdigest()
+    )
 
 
 def _events(model: Model, created_ms: int) -> Iterator[Event]:
