@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,11 @@ from matinee.serve.refusals import Busy, StoreError
 # Records that wait at most, and that one transaction takes at most.
 MOST_WAITING = 20_000
 MOST_TOGETHER = 2_000
+# Callers who were answered together come back together. Their next wishes are waited for, for a share of what
+# a commit takes: else the first to come back would be committed alone while all others wait for the next one.
+_SHARE_OF_COMMIT = 0.5
+_LONGEST_WAIT_S = 0.004
+_GLANCE_S = 0.0002
 
 T = TypeVar("T")
 
@@ -72,6 +78,8 @@ class Writer:
         self._lock = threading.Lock()
         self._waiting = 0
         self._closed = False
+        self._last_count = 1
+        self._last_commit_s = 0.0
         self._thread = threading.Thread(target=self._run, name="matinee-writer", daemon=True)
         self._thread.start()
 
@@ -128,6 +136,7 @@ class Writer:
 
     def _together(self, first: _Wish) -> bool:
         """Write one wish and all that came meanwhile: whether the end was among them."""
+        self._await_the_others()
         try:
             hand = self._journal.begin()
         except Exception as error:
@@ -138,13 +147,21 @@ class Writer:
         wishes, ended = self._gather(first)
         try:
             outcomes = _carry_out(hand, wishes)
+            begun = time.monotonic()
             self._journal.commit()
+            self._last_commit_s = time.monotonic() - begun
+            self._last_count = len(wishes)
         except Exception as error:
             self._journal.rollback()
             outcomes = self._after(error, wishes)
         self._answer(wishes, outcomes)
         self._journal.rest()
         return ended
+
+    def _await_the_others(self) -> None:
+        end = time.monotonic() + min(_SHARE_OF_COMMIT * self._last_commit_s, _LONGEST_WAIT_S)
+        while self._queue.qsize() + 1 < self._last_count and time.monotonic() < end:
+            time.sleep(_GLANCE_S)
 
     def _gather(self, first: _Wish) -> tuple[list[_Wish], bool]:
         wishes, size = [first], first.size
