@@ -24,10 +24,11 @@ async def events(call: Call) -> Reply:
     """Keep what happened; durable when it is answered."""
     sent: EventsSent = call.body
     received, most = len(sent.events) + len(sent.impressions), call.service.limits.events
+    larger = max(len(sent.events), len(sent.impressions))
     if not received:
         raise Malformed("Neither events nor impressions came: expected at least one of them.", "events")
-    if received > most:
-        raise TooBig(f"{received:,} events and impressions came: expected at most {most:,} at once.")
+    if larger > most:
+        raise TooBig(f"{larger:,} events or impressions came: expected at most {most:,} of each at once.")
     now_ms = call.service.now_ms()
     new = await call.service.store.add(
         [_event(one, place, now_ms) for place, one in enumerate(sent.events)],
