@@ -175,7 +175,7 @@ def _drawn(found: Score) -> tuple[str, ...]:
     bands = [_band(found.rounds[:n]) for n in _spread(len(found.rounds))]
     title = "matinee's lead in titles of ten, round by round, with its 95 % band"
     wide = band_chart(bands, title, ends=(-float(TEN), float(TEN)))
-    narrow = band_chart(bands, "lead in titles of ten, 95 % band", ends=(-10.0, 10.0), width=340)
+    narrow = band_chart(bands, "lead in titles of ten, 95 % band", ends=(-10.0, 10.0), width=300)
     return (wide, narrow) if wide else ()
 
 

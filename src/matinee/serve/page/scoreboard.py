@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,18 +14,21 @@ from starlette.routing import Route
 from matinee.report.charts import Dot, dot_chart
 from matinee.report.numbers import figure
 from matinee.serve.asking import DEFAULT_ALIAS
-from matinee.serve.experiments import read_experiments
+from matinee.serve.experiments import Experiment, read_experiments
+from matinee.serve.page import arms
+from matinee.serve.page.arms import Arm, Followed
 from matinee.serve.page.frame import Page, render
 from matinee.serve.service import BundleFacts
 
 _METRIC = "ndcg@10"
-_WIDTHS = (720, 340)
+_WIDTHS = (720, 300)
 # Metrics of one scale, which one axis can hold.
 _SHARES = ("ndcg", "recall", "hit", "mrr", "map", "precision", "coverage")
 
 
 def routes(page: Page) -> list[Route]:
     """The scoreboard's screen."""
+    followed = Followed(page.service.store)
 
     async def screen(_request: Request) -> Response:
         bundles = page.service.bundles
@@ -32,17 +36,36 @@ def routes(page: Page) -> list[Route]:
         facts = bundles.facts()
         used = next((one for one in facts if one.name == in_use), facts[0] if facts else None)
         experiments = read_experiments(await page.service.store.note("experiments"))
+        whole = await followed.catch_up() if experiments else True
         values = {
             "here": "scoreboard",
             "used": used,
             "bundles": facts,
             "verdict": verdict(used),
             "charts": [] if used is None else _charts(used.facts),
-            "experiments": [(one, _day(one.since_ms)) for one in experiments],
+            "experiments": [_told(one, followed.arms(one)) for one in experiments],
+            "whole": whole,
         }
         return render("scoreboard.html", values)
 
     return [page.get("/scoreboard", screen)]
+
+
+def _told(experiment: Experiment, found: list[Arm]) -> dict[str, Any]:
+    """An experiment as the screen shows it."""
+    dots = [
+        Dot(label=one.name, mean=one.lift.mean, low=one.lift.low, high=one.lift.high, strong=one.lift.decided)
+        for one in found
+        if one.lift is not None and one.followed and math.isfinite(one.lift.high)
+    ]
+    title = f"times as often followed as {found[0].name}, with 95 % interval" if found else ""
+    return {
+        "is": experiment,
+        "since": _day(experiment.since_ms),
+        "arms": found,
+        "verdict": arms.verdict(found),
+        "chart": _drawn(dots, title) if dots else (),
+    }
 
 
 def verdict(used: BundleFacts | None) -> str:
@@ -55,16 +78,17 @@ def verdict(used: BundleFacts | None) -> str:
     found = _interval(used.facts.get("metrics", {}).get(_METRIC))
     tried = {name: mean for name, mean in _tried(used.facts).items() if name != used.recommender}
     if found is None:
-        return f"{used.recommender} answers. This fit was not judged: `matinee compare` judges."
+        return f"In use is {used.recommender}. This fit was not judged: `matinee compare` judges."
     words = (
-        f"{used.recommender} answers: {_METRIC} {figure(found[0])} on validation "
+        f"In use is {used.recommender}: {_METRIC} {figure(found[0])} on validation "
         f"({figure(found[1])} to {figure(found[2])})."
     )
     if not tried:
         return words
     second = max(tried, key=lambda name: tried[name])
     next_came = f"next came {second} ({figure(tried[second])})"
-    return f"{words} Of {len(tried) + 1} that were tried it came first; {next_came}."
+    first = "it came first" if found[0] >= tried[second] else "it did not come first"
+    return f"{words} Of {len(tried) + 1} that were tried {first}; {next_came}."
 
 
 def _charts(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -42,6 +43,7 @@ def routes(page: Page) -> list[Route]:
             "row": row,
             "facts": _facts(record),
             "once": secrets.token_hex(8),
+            "if_address": lambda item: "/?" + urlencode([("user", user), ("whatif", item)]),
         }
         return render("title.html", values)
 
