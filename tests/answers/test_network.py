@@ -195,13 +195,13 @@ def test_a_network_that_looks_at_times_does_without():
 
 
 def test_octaves_of_seconds_are_torchs():
-    from matinee.answers.forward_pass import _octaves
+    from matinee.answers.layers import octaves
     from matinee.networks.attention_bias import time_buckets
 
     powers = 2.0 ** np.arange(-3, 40)
     seconds = np.concatenate([[0.0, -5.0], powers, powers - 0.001, powers + 0.001, 1.5 * powers])
     expected = time_buckets(torch.from_numpy(np.maximum(seconds, 0.0))).numpy()
-    np.testing.assert_array_equal(_octaves(seconds), expected)
+    np.testing.assert_array_equal(octaves(seconds), expected)
 
 
 def test_attention_that_sees_one_event_only():

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from matinee.core.types import Bool, Float32, Histories
+from matinee.core.types import Bool, Float32, Histories, Int64
 
 
 def window_of(decay: float, threshold: float) -> int:
@@ -78,3 +78,33 @@ def decayed(histories: Histories, decays: Sequence[float], windows: Sequence[int
     return scipy.sparse.csr_matrix(
         (table[there], columns[there], filled[clean.offsets]), shape=(len(clean), len(decays) * n_items)
     )
+
+
+def decayed_alone(
+    history: Histories, decays: Sequence[float], windows: Sequence[int], n_items: int
+) -> tuple[Int64, Float32]:
+    """One history as decayed counts at little cost: oldest event first, as in `decayed`.
+
+    Returns:
+        Columns int64 and counts float32: the entries of `decayed`'s row.
+    """
+    there = known(history, n_items)
+    fine = bool(there.all())
+    items = (history.items if fine else history.items[there]).astype(np.int64)
+    weights = history.weights if fine or history.weights is None else history.weights[there]
+    if all(windows):
+        items = items[-max(windows) :]
+        weights = None if weights is None else weights[-max(windows) :]
+    back = np.arange(len(items) - 1, -1, -1)
+    table = np.ones((len(items), len(decays)))
+    for rate, (decay, window) in enumerate(zip(decays, windows, strict=True)):
+        if decay != 1.0:
+            table[:, rate] = np.float64(decay) ** back
+        if window:
+            table[: max(len(items) - window, 0), rate] = 0.0
+    if weights is not None:
+        table *= weights[:, None]
+    counts = table.astype(np.float32).ravel()
+    columns = (items[:, None] + np.arange(len(decays)) * n_items).ravel()
+    filled = counts != 0.0
+    return columns[filled], counts[filled]

@@ -9,12 +9,15 @@ over the n items j of the history, with c_j the weight of item j's strongest eve
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
 from matinee.answers.context import Context
 from matinee.answers.taste import Sparse, blocks, event_weights, strongest_events, taste_matrix
 from matinee.core.promise import Part
-from matinee.core.types import Askers, Bool, Float32, Float64, Int32, Int64
+from matinee.core.types import Askers, Bool, Float32, Float64, Histories, Int32, Int64
 
 # Gathered factors of a block of rows: at most this many floats.
 _FLOATS = 4_000_000
@@ -36,12 +39,16 @@ class FactorsScorer:
 
     def score(self, askers: Askers) -> Float32:
         """The inner product of each asker's factors with every item's."""
+        if len(askers) == 1:
+            return self._score_alone(askers.histories)
         history = taste_matrix(askers.histories, self._n_items, self._decay)
         factors = solve_rows(history, self._items, self._gram, self._ridges(history))
         return np.asarray(factors @ self._items.T, dtype=np.float32)
 
     def personal(self, askers: Askers) -> Bool:
         """Whether an asker's history has an item with factors."""
+        if len(askers) == 1:
+            return np.array([self._known[askers.histories.items].any()])
         rows = askers.histories.rows()[self._known[askers.histories.items]]
         return np.bincount(rows, minlength=len(askers)) > 0
 
@@ -70,6 +77,28 @@ class FactorsScorer:
         directions = self._items / np.maximum(lengths, 1e-12)
         return np.asarray(directions[items] @ directions.T, dtype=np.float32)
 
+    def _score_alone(self, history: Histories) -> Float32:
+        """Scores of one asker: float32, shape (1, items)."""
+        if self._decay >= 1.0 and history.weights is None:
+            items = np.unique(history.items)
+            weights = np.ones(len(items), np.float32)
+        else:
+            all_weights = event_weights(history, self._decay)
+            events = strongest_events(history, all_weights)
+            items, weights = history.items[events], all_weights[events]
+        if not len(items):
+            return np.zeros((1, self._n_items), np.float32)
+        axes = self._axes
+        ridge = self._ridge * (len(items) + self._unobserved * self._n_items) ** self._exponent
+        observed, wanted = axes.turned[items][None], np.ones((1, len(items)), np.float32)
+        solve = _solve_short if len(items) < len(axes.spectrum) else _solve_long
+        solved = solve(observed, weights[None], wanted, axes.spectrum[None] + np.float32(ridge))
+        return np.asarray(solved @ axes.turned[:-1].T, dtype=np.float32)
+
+    @cached_property
+    def _axes(self) -> _Axes:
+        return _axes_of(self._items, self._gram)
+
     def _ridges(self, matrix: Sparse) -> Float32:
         return ridges(matrix, self._ridge, self._unobserved, self._exponent)
 
@@ -96,10 +125,8 @@ def solve_rows(
         float32, shape (rows, k); zeros for an empty row.
     """
     width = factors.shape[1]
-    # Along the eigenvectors of the gram, what all rows share is a diagonal.
-    spectrum, axes = np.linalg.eigh(gram.astype(np.float64))
-    spectrum = np.maximum(spectrum, 0.0).astype(np.float32)
-    turned = np.vstack([factors @ axes.astype(np.float32), np.zeros((1, width), np.float32)])
+    found = _axes_of(factors, gram)
+    spectrum, turned = found.spectrum, found.turned
     solved = np.zeros((matrix.shape[0], width), dtype=np.float32)
     lengths = np.diff(matrix.indptr)
     order = np.argsort(lengths, kind="stable").astype(np.int64)
@@ -110,7 +137,29 @@ def solve_rows(
         observed, weights, wanted = _gather(matrix, rows, turned, targets)
         solve = _solve_short if observed.shape[1] < width else _solve_long
         solved[rows] = solve(observed, weights, wanted, diagonals)
-    return np.asarray(solved @ axes.T.astype(np.float32), dtype=np.float32)
+    return np.asarray(solved @ found.axes.T, dtype=np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Axes:
+    """The eigenvectors of a gram: along them, what all rows share is a diagonal.
+
+    Attributes:
+        spectrum: float32, shape (k,).
+        axes: float32, shape (k, k): a column each.
+        turned: float32, shape (columns + 1, k): factors along the axes, and a row of zeros.
+    """
+
+    spectrum: Float32
+    axes: Float32
+    turned: Float32
+
+
+def _axes_of(factors: Float32, gram: Float32) -> _Axes:
+    spectrum, axes = np.linalg.eigh(gram.astype(np.float64))
+    axes = axes.astype(np.float32)
+    turned = np.vstack([factors @ axes, np.zeros((1, factors.shape[1]), np.float32)])
+    return _Axes(spectrum=np.maximum(spectrum, 0.0).astype(np.float32), axes=axes, turned=turned)
 
 
 def _gather(

@@ -15,7 +15,6 @@ Histories are taken in blocks of like length, and what each event does alone in 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +23,16 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from matinee.answers.forward_one import ForwardOne
+from matinee.answers.layers import (
+    HIDDEN,
+    Layer,
+    by_step,
+    normed,
+    octaves,
+    opened,
+    read_layer,
+)
 from matinee.core.types import Float32, Float64, Histories, Int64
 
 # Events of a block, filling included, and how much longer than its shortest history its longest may be.
@@ -32,38 +41,9 @@ _LIKE = 1.15
 # Queries of a stretch, and rows of what each event does alone.
 _STRETCH = 64
 _ROWS = 512
-# As in torch, what hides an event; and as little as distance alone may leave of one: beyond it lie numbers
-# so small that processors are slow with them.
-_HIDDEN = np.float32(-1e4)
-_FARTHEST = np.float32(-60.0)
 _LEAST_WEIGHT = 1e-6
-_NORM_EPSILON = np.float32(1e-5)
 # Sums of a softmax between which nothing is lost.
 _FAINT, _LOUD = 1e-25, 1e30
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Linear:
-    """x @ weight + bias."""
-
-    weight: Float32
-    bias: Float32
-
-    def __call__(self, x: Float32) -> Float32:
-        found: Float32 = x @ self.weight
-        found += self.bias
-        return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Layer:
-    """The weights of a block: norms folded in, queries scaled, what goes into a gate and comes out halved."""
-
-    into: _Linear
-    out: _Linear
-    hidden_into: _Linear
-    hidden_out: _Linear
-    gates: tuple[_Linear, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,15 +71,23 @@ class ForwardPass:
         self.ordered = bool(settings["ordered"])
         gates = 2 if settings["gated"] else 0
         self._layers = [
-            _layer(tensors, f"blocks.{number}.", self._heads, gates)
+            read_layer(tensors, f"blocks.{number}.", self._heads, gates)
             for number in range(int(settings["layers"]))
         ]
         self._last_norm = tensors["last_norm.weight"], tensors["last_norm.bias"]
         self._asking = None if self.ordered else np.asarray(tensors["asking"], dtype=np.float32)
         positions = settings["positions"] if self.ordered else "none"
         self._places = tensors["places"] if positions == "places" else None
-        self._steps = _by_step(tensors, positions, self.longest)
+        self._steps = by_step(tensors, positions, self.longest)
         self._times = tensors["times.table"] if self.ordered and settings["times"] else None
+        self._one = ForwardOne(
+            self.items,
+            self._layers,
+            self._steps,
+            heads=self._heads,
+            places=self._places,
+            times=self._times,
+        )
 
     def vectors(self, histories: Histories) -> Float32:
         """What each history asks for.
@@ -110,6 +98,8 @@ class ForwardPass:
         Returns:
             float32, shape (histories, width); zeros for a history without events where events are ordered.
         """
+        if len(histories) == 1 and self.ordered and len(histories.items):
+            return self._vector(histories)
         found = np.zeros((len(histories), self.items.shape[1]), np.float32)
         lengths = histories.lengths
         order = np.argsort(lengths, kind="stable")
@@ -118,6 +108,16 @@ class ForwardPass:
         for rows in _of_like_length(order, lengths):
             found[rows] = self._asked(self._block(histories, rows))
         return found
+
+    def _vector(self, history: Histories) -> Float32:
+        """What one ordered history asks for: float32, shape (1, width)."""
+        seconds = None if self._times is None or history.times is None else history.times / 1000.0
+        logs = None
+        if history.weights is not None:
+            logs = np.log(np.maximum(history.weights, np.float32(_LEAST_WEIGHT)), dtype=np.float32)
+        weight, bias = self._last_norm
+        asked: Float32 = normed(self._one.vector(history.items, seconds, logs)) * weight + bias
+        return asked
 
     def _block(self, histories: Histories, rows: Int64) -> _Block:
         lengths = histories.lengths[rows]
@@ -146,16 +146,16 @@ class ForwardPass:
         if self._layers:
             last = self._last(self._layers[-1], block, last)
         weight, bias = self._last_norm
-        asked: Float32 = _normed(last) * weight + bias
+        asked: Float32 = normed(last) * weight + bias
         return asked
 
-    def _through(self, layer: _Layer, block: _Block) -> _Block:
+    def _through(self, layer: Layer, block: _Block) -> _Block:
         """A layer, for all events."""
         n, events, width = block.x.shape
         x = block.x.reshape(-1, width)
         parts = np.empty((len(x), 3 * width), np.float32)
         for rows in _stretches(len(x), _ROWS):
-            parts[rows] = layer.into(_normed(x[rows]))
+            parts[rows] = layer.into(normed(x[rows]))
         heads = parts.reshape(n, events, 3, self._heads, width // self._heads).transpose(2, 0, 3, 1, 4)
         seen = np.empty((n, events, self._heads, width // self._heads), np.float32)
         for rows in _stretches(events, _STRETCH):
@@ -166,16 +166,16 @@ class ForwardPass:
         x = _rest(layer, x, seen.reshape(-1, width))
         return replace(block, x=x.reshape(n, events, width))
 
-    def _last(self, layer: _Layer, block: _Block, last: Float32) -> Float32:
+    def _last(self, layer: Layer, block: _Block, last: Float32) -> Float32:
         """A layer, for the last event of each history: float32, shape (histories, width)."""
         n, _, width = block.x.shape
-        normed = _normed(block.x.reshape(-1, width)).reshape(block.x.shape)
-        ends = normed[np.arange(n), block.lengths - 1]
+        at_ease = normed(block.x.reshape(-1, width)).reshape(block.x.shape)
+        ends = at_ease[np.arange(n), block.lengths - 1]
         weight = layer.into.weight.reshape(width, 3, self._heads, -1).transpose(1, 2, 0, 3)
         bias = layer.into.bias.reshape(3, self._heads, 1, -1)
         queries = ends @ weight[0] + bias[0]
         pulled = (queries @ weight[1].swapaxes(1, 2)).swapaxes(0, 1)
-        mixed = _attend(pulled, normed, normed, self._bias_of_last(block))
+        mixed = _attend(pulled, at_ease, at_ease, self._bias_of_last(block))
         values = mixed.swapaxes(0, 1) @ weight[2] + bias[2]
         return _rest(layer, last, values.swapaxes(0, 1).reshape(n, width))
 
@@ -193,7 +193,7 @@ class ForwardPass:
         bias = windows[None, :, ::-1]
         if block.seconds is not None and self._times is not None:
             apart = block.seconds[:, queries, None] - block.seconds[:, None, :until]
-            bias = bias + self._times[:, _octaves(apart)].swapaxes(0, 1)
+            bias = bias + self._times[:, octaves(apart)].swapaxes(0, 1)
         if block.logs is not None:
             bias = bias + block.logs[:, None, None, :until] * (queries[:, None] > at)
         return bias
@@ -206,63 +206,10 @@ class ForwardPass:
         bias = self._steps[:, self.longest - 1 + at - ends[:, None]].swapaxes(0, 1)
         if block.seconds is not None and self._times is not None:
             apart = block.seconds[np.arange(len(ends)), ends][:, None] - block.seconds
-            bias = bias + self._times[:, _octaves(apart)].swapaxes(0, 1)
+            bias = bias + self._times[:, octaves(apart)].swapaxes(0, 1)
         if block.logs is not None:
             bias = bias + (block.logs * (ends[:, None] > at))[:, None, :]
         return bias
-
-
-def _layer(tensors: Mapping[str, NDArray[Any]], name: str, heads: int, gates: int) -> _Layer:
-    into = _after_norm(tensors, name + "attention.into", name + "norms.0")
-    hidden = _after_norm(tensors, name + "forward_layer.into", name + "norms.1")
-    width, wide = hidden.weight.shape
-    queries = np.ones(3 * width, np.float32)
-    queries[:width] = 1.0 / math.sqrt(width // heads)
-    half = np.full(wide, 0.5, np.float32)
-    half[wide // 2 if gates else wide :] = 1.0
-    gated = np.float32(0.5 if gates else 1.0)
-    return _Layer(
-        into=_scaled(into, queries),
-        out=_scaled(_linear(tensors, name + "attention.out"), gated),
-        hidden_into=_scaled(hidden, half),
-        hidden_out=_scaled(_linear(tensors, name + "forward_layer.out"), gated),
-        gates=tuple(
-            _scaled(_linear(tensors, f"{name}gates.{branch}"), np.float32(0.5)) for branch in range(gates)
-        ),
-    )
-
-
-def _scaled(linear: _Linear, by: Float32 | np.float32) -> _Linear:
-    return _Linear(weight=linear.weight * by, bias=linear.bias * by)
-
-
-def _linear(tensors: Mapping[str, NDArray[Any]], name: str) -> _Linear:
-    weight = np.ascontiguousarray(tensors[name + ".weight"].T, dtype=np.float32)
-    return _Linear(weight=weight, bias=np.asarray(tensors[name + ".bias"], np.float32))
-
-
-def _after_norm(tensors: Mapping[str, NDArray[Any]], name: str, norm: str) -> _Linear:
-    """A linear layer of what a norm has scaled and shifted, as one of what it has only normed."""
-    plain = _linear(tensors, name)
-    scale, shift = tensors[norm + ".weight"], tensors[norm + ".bias"]
-    return _Linear(weight=scale[:, None] * plain.weight, bias=shift @ plain.weight + plain.bias)
-
-
-def _by_step(tensors: Mapping[str, NDArray[Any]], positions: str, longest: int) -> Float32:
-    """What distance adds to attention, by how far the key lies ahead of the query.
-
-    Returns:
-        float32, shape (heads or 1, 2 * longest - 1): column `longest - 1 + key - query`; keys ahead hidden.
-    """
-    steps = np.arange(longest)
-    past = np.zeros((1, longest), np.float32)
-    if positions == "distance":
-        past = np.maximum(tensors["distances.slopes"][:, None] * steps.astype(np.float32), _FARTHEST)
-    elif positions == "steps":
-        table = tensors["distances.table"]
-        past = table[:, np.minimum(steps, table.shape[1] - 1)]
-    ahead = np.full((len(past), longest - 1), _HIDDEN)
-    return np.concatenate([past[:, ::-1], ahead], axis=1)
 
 
 def _with_asking(block: _Block, asking: Float32) -> _Block:
@@ -280,43 +227,26 @@ def _with_asking(block: _Block, asking: Float32) -> _Block:
 def _bias_of_sets(block: _Block) -> Float32:
     """What is added to the attention to each event of sets: float32, shape (histories, events)."""
     beyond = np.arange(block.x.shape[1]) >= block.lengths[:, None]
-    return np.where(beyond, _HIDDEN, np.float32(0.0) if block.logs is None else block.logs)
+    return np.where(beyond, HIDDEN, np.float32(0.0) if block.logs is None else block.logs)
 
 
-def _rest(layer: _Layer, x: Float32, seen: Float32) -> Float32:
+def _rest(layer: Layer, x: Float32, seen: Float32) -> Float32:
     """What comes of events, and of what they have seen: float32, shape (events, width)."""
     out = np.empty_like(x)
     for rows in _stretches(len(x), _ROWS):
         found = layer.out(seen[rows])
         if layer.gates:
-            found *= _opened(layer.gates[0](x[rows]))
+            found *= opened(layer.gates[0](x[rows]))
         found += x[rows]
-        hidden = layer.hidden_into(_normed(found))
+        hidden = layer.hidden_into(normed(found))
         if layer.gates:
             hidden, value = np.split(hidden, 2, axis=1)
-            more = layer.hidden_out(_opened(hidden) * hidden * value)
-            more *= _opened(layer.gates[1](found))
+            more = layer.hidden_out(opened(hidden) * hidden * value)
+            more *= opened(layer.gates[1](found))
         else:
-            more = layer.hidden_out(_opened(hidden) * hidden)
+            more = layer.hidden_out(opened(hidden) * hidden)
         np.add(found, more, out=out[rows])
     return out
-
-
-def _opened(x: Float32) -> Float32:
-    """How far gates are open, twice over: 1 + tanh(x), which is 2 sigmoid(2 x)."""
-    found = np.tanh(x)
-    found += np.float32(1.0)
-    return found
-
-
-def _normed(x: Float32) -> Float32:
-    """Each row of mean 0 and variance 1: float32, shape (rows, width)."""
-    width = x.shape[1]
-    even = np.full((width, 1), 1.0 / width, np.float32)
-    centred: Float32 = x - x @ even
-    variance = np.einsum("ij,ij->i", centred, centred) / np.float32(width)
-    centred /= np.sqrt(variance + _NORM_EPSILON)[:, None]
-    return centred
 
 
 def _attend(queries: Float32, keys: Float32, values: Float32, bias: Float32) -> Float32:
@@ -346,12 +276,6 @@ def _attend(queries: Float32, keys: Float32, values: Float32, bias: Float32) -> 
     mixed = np.asarray(logits @ values, dtype=np.float32)
     mixed /= sums
     return mixed
-
-
-def _octaves(seconds: Float64) -> Int64:
-    """0 for less than a second, then 1 + floor(log2), 32 at most: read from the numbers' own exponents."""
-    exponents = np.ascontiguousarray(seconds).view(np.int64) >> 52
-    return np.asarray(np.clip(exponents - 1022, 0, 32), dtype=np.int64)
 
 
 def _of_like_length(order: Int64, lengths: Int64) -> Iterator[Int64]:

@@ -26,12 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matinee.answers.context import Context
-from matinee.answers.decay import decayed, known, recency
+from matinee.answers.decay import decayed, decayed_alone, known, recency
 from matinee.core.promise import Part
 from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64
 
 _BLOCK_BYTES = 2**26
 _COLUMNS = 256
+_UNPACKED_BYTES = 2**26
 
 
 class LinearScorer:
@@ -52,6 +53,7 @@ class LinearScorer:
         self._left = _optional(part.tensors, "left")
         self._right = _optional(part.tensors, "right")
         self._bias = _optional(part.tensors, "bias")
+        self._asked: tuple[Histories, tuple[Int64, Float32]] | None = None
 
     def score(self, askers: Askers) -> Float32:
         """Scores of every item for every asker: float32, shape (askers, items)."""
@@ -62,6 +64,8 @@ class LinearScorer:
 
     def personal(self, askers: Askers) -> Bool:
         """Whether any event that counts is of an item that W has a row for: bool, shape (askers,)."""
+        if len(askers) == 1:
+            return np.array([self._speaking[self._entries(askers.histories)[0]].any()])
         query = decayed(askers.histories, self._decays, self._windows, self._n)
         said = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._speaking[query.indices])])
         return np.asarray(np.diff(said[query.indptr]) > 0)
@@ -117,6 +121,8 @@ class LinearScorer:
 
     def _sum(self, histories: Histories) -> Float32:
         """Scores without bias: float32, shape (histories, items)."""
+        if len(histories) == 1:
+            return self._sum_alone(histories)
         query = decayed(histories, self._decays, self._windows, self._n)
         scores = None
         if self._dense is not None:
@@ -130,6 +136,36 @@ class LinearScorer:
         if self._left is not None and self._right is not None:
             scores += (query @ self._left) @ self._right
         return np.asarray(scores, dtype=np.float32)
+
+    def _sum_alone(self, history: Histories) -> Float32:
+        """Scores of one history without bias: float32, shape (1, items)."""
+        columns, counts = self._entries(history)
+        scores = np.zeros((1, self._n), np.float32)
+        if self._dense is not None:
+            places = columns if self._rows is None else self._rows[columns]
+            inside = places >= 0
+            dense = self._dense if self._unpacked is None else self._unpacked
+            scores += _times_dense(_one_row(places[inside], counts[inside], len(dense)), dense)
+        if self._sparse is not None:
+            scores += _times_sparse(columns, counts, self._sparse)
+        if self._left is not None and self._right is not None:
+            scores += (counts @ self._left[columns]) @ self._right
+        return scores
+
+    def _entries(self, history: Histories) -> tuple[Int64, Float32]:
+        """One history's decayed counts; asked for again, they are what they were."""
+        asked = self._asked
+        if asked is None or asked[0] is not history:
+            asked = history, decayed_alone(history, self._decays, self._windows, self._n)
+            self._asked = asked
+        return asked[1]
+
+    @cached_property
+    def _unpacked(self) -> Float32 | None:
+        """Dense weights as float32 for who asks alone, where they take little room."""
+        if self._dense is None or self._dense.dtype == np.float32:
+            return self._dense
+        return float32_of(self._dense) if 4 * self._dense.size <= _UNPACKED_BYTES else None
 
     def _column(self, item: int, rows: NDArray[np.int64]) -> Float32:
         """W[rows, item], in the shape of `rows`."""
@@ -204,6 +240,29 @@ def _sparse_of(tensors: Mapping[str, NDArray[Any]], shape: tuple[int, int]) -> A
     width: Any = np.int32 if len(tensors["indices"]) < np.iinfo(np.int32).max else np.int64
     indices, indptr = (np.asarray(tensors[name], dtype=width) for name in ("indices", "indptr"))
     return scipy.sparse.csr_matrix((float32_of(tensors["data"]), indices, indptr), shape=shape)
+
+
+def _one_row(columns: Int64, counts: Float32, width: int) -> Any:
+    """One sparse row."""
+    import scipy.sparse
+
+    ends = np.array([0, len(columns)], np.int32)
+    return scipy.sparse.csr_matrix((counts, columns.astype(np.int32), ends), shape=(1, width))
+
+
+def _times_sparse(columns: Int64, counts: Float32, weights: Any) -> Any:
+    """One row's entries times sparse weights: shape (items,), or 0 where none of their rows has any."""
+    starts = weights.indptr[columns].astype(np.int64)
+    lengths = weights.indptr[columns + 1] - starts
+    total = int(lengths.sum())
+    if not total:
+        return 0.0
+    picked = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(total)
+    terms = weights.data[picked] * np.repeat(counts, lengths)
+    scores = np.zeros(weights.shape[1], np.float32)
+    # In the order of the entries, as scipy adds up: the same scores as in company.
+    np.add.at(scores, weights.indices[picked], terms)
+    return scores
 
 
 def _times_dense(query: Any, weights: NDArray[Any]) -> Float32:

@@ -67,6 +67,8 @@ class NetworkScorer:
     def personal(self, askers: Askers) -> Bool:
         """Whether an asker's history has an item of the catalogue."""
         histories = askers.histories
+        if len(askers) == 1:
+            return np.array([known(histories, self._n).any()])
         rows = histories.rows()[known(histories, self._n)]
         return np.bincount(rows, minlength=len(askers)) > 0
 
@@ -124,6 +126,10 @@ class NetworkScorer:
 
     def _vectors(self, histories: Histories) -> Float32:
         """What each history asks for, divided by the temperature: float32, shape (histories, width)."""
+        if len(histories) == 1 and self._keys is None:
+            return self._network.vectors(_last_known(histories, self._n, self._network.longest)) / (
+                self._temperature
+            )
         standing = _picked(histories, self._standing(histories))
         return self._network.vectors(standing.last(self._network.longest)) / self._temperature
 
@@ -139,6 +145,17 @@ class NetworkScorer:
         items = histories.items[places]
         weights = np.ones(len(items)) if histories.weights is None else histories.weights[places]
         return places[np.lexsort((weights, self._keys[items], histories.rows()[places]))]
+
+
+def _last_known(history: Histories, n_items: int, longest: int) -> Histories:
+    """One history's last events of known items."""
+    places = np.flatnonzero(known(history, n_items))[-longest:]
+    return Histories(
+        items=history.items[places],
+        offsets=np.array([0, len(places)]),
+        times=None if history.times is None else history.times[places],
+        weights=None if history.weights is None else history.weights[places],
+    )
 
 
 def _picked(histories: Histories, places: Int64) -> Histories:

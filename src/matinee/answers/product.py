@@ -66,6 +66,8 @@ class ProductScorer:
 
     def score(self, askers: Askers) -> Float32:
         """The log of each item's chance, up to what is the same for all: float32, shape (askers, items)."""
+        if len(askers) == 1:
+            return self._score_alone(askers)
         scores = self._network.score(askers)
         weights = self._weights[:, self._sorts(_counts(askers.histories, self._n))]
         even = (weights * np.log(self._floors)[:, None]).sum(axis=0)
@@ -75,8 +77,23 @@ class ProductScorer:
             _raise_above(scores, partner.score(askers), floor, mine)
         return scores
 
+    def _score_alone(self, askers: Askers) -> Float32:
+        """The same for one asker, who has no company to share a block with: float32, shape (1, items)."""
+        scores = self._network.score(askers)
+        scores -= log_totals(scores)[0]
+        sort = int(self._sorts(known(askers.histories, self._n).sum()))
+        for partner, floor, weights in zip(self._partners, self._floors, self._weights, strict=True):
+            if weights[sort]:
+                more = np.maximum(partner.score(askers), np.float32(floor))
+                np.log(more, out=more)
+                more *= np.float32(weights[sort])
+                scores += more
+        return scores
+
     def personal(self, askers: Askers) -> Bool:
         """Whether any part can say anything personal."""
+        if len(askers) == 1:
+            return np.array([any(one.personal(askers)[0] for one in (self._network, *self._partners))])
         found = [scorer.personal(askers) for scorer in (self._network, *self._partners)]
         return np.asarray(np.any(found, axis=0), dtype=np.bool_)
 

@@ -32,7 +32,7 @@ class Vocabulary:
 
     def __contains__(self, id_: str) -> bool:
         """Whether the id is known."""
-        return id_ in self._code_of
+        return id_ in self.code_of
 
     @property
     def arrow(self) -> pa.Array:
@@ -49,7 +49,7 @@ class Vocabulary:
 
     def code(self, id_: str) -> int:
         """The code of one id, or -1 where it is unknown."""
-        return self._code_of.get(id_, -1)
+        return self.code_of.get(id_, -1)
 
     def codes(self, ids: Sequence[str] | pa.Array) -> Int32:
         """The codes of some ids, -1 where unknown: int32, shape (len(ids),)."""
@@ -64,5 +64,6 @@ class Vocabulary:
         return np.asarray(found, dtype=np.int32)
 
     @cached_property
-    def _code_of(self) -> dict[str, int]:
+    def code_of(self) -> dict[str, int]:
+        """The code of every id; nobody writes into it."""
         return {id_: code for code, id_ in enumerate(self._ids.to_pylist())}

@@ -37,8 +37,12 @@ class LiveItems:
     def __init__(self, log: InteractionLog, created_ms: int = 0, ties: int = 0) -> None:
         self.known = log.n_items
         self.records: dict[str, ItemRecord] = {}
-        self._log, self._table, self._created, self._ties = log, log.item_table, created_ms, ties
+        self._table, self._created, self._ties = log.item_table, created_ms, ties
         self._codes: dict[str, int] = {}
+        # What every event of every history is looked up in.
+        self._of_bundle = log.items.code_of
+        self._ids = list(self._of_bundle)
+        self._called: dict[int, str | None] = {}
         windows = windows_of(log.item_table)
         self._since, self._until, self._open = windows.since.copy(), windows.until.copy(), windows.open.copy()
         self._limits = {
@@ -85,12 +89,20 @@ class LiveItems:
 
     def code(self, id_: str) -> int:
         """The code of an item; -1 where neither bundle nor store knows it."""
-        code = self._log.items.code(id_)
-        return code if code >= 0 else self._codes.get(id_, -1)
+        code = self._of_bundle.get(id_)
+        return self._codes.get(id_, -1) if code is None else code
+
+    def codes(self, ids: Iterable[str]) -> list[int]:
+        """The codes of some items; -1 where neither bundle nor store knows one."""
+        of_bundle = self._of_bundle.get
+        if not self._codes:
+            return [of_bundle(one, -1) for one in ids]
+        new = self._codes
+        return [new.get(one, -1) if (code := of_bundle(one)) is None else code for one in ids]
 
     def id(self, code: int) -> str:
         """The id of a code."""
-        return self._log.items.id(code) if code < self.known else self._new[code - self.known]
+        return self._ids[code] if code < self.known else self._new[code - self.known]
 
     def title(self, code: int) -> str | None:
         """What people call an item; None where nobody said."""
@@ -99,8 +111,10 @@ class LiveItems:
             return record.title
         if code >= self.known or self._titles is None:
             return None
-        title = self._titles[code].as_py()
-        return None if title is None else str(title)
+        if code not in self._called:
+            title = self._titles[code].as_py()
+            self._called[code] = None if title is None else str(title)
+        return self._called[code]
 
     def struck(self, now_ms: int) -> Int64:
         """Codes of items that nobody is shown at a moment: int64."""

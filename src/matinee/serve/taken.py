@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,40 +57,50 @@ class Reading:
         """
         chosen, noes = self._sorted(history)
         if self.meaning.session_gap_ms is not None:
-            chosen = _folded(chosen, self.meaning.session_gap_ms)
+            chosen = _folded(chosen, self.meaning.session_gap_ms, self._strength)
         if self._set:
             chosen = list({(one.item, one.kind): one for one in reversed(chosen)}.values())[::-1]
-        code_of, known = live.code, live.known
-        codes = [code_of(one.item) for one in chosen]
-        events = [(code, one) for code, one in zip(codes, chosen, strict=True) if 0 <= code < known]
+        codes = live.codes([one.item for one in chosen])
+        known = live.known
+        events = [pair for pair in zip(codes, chosen, strict=True) if 0 <= pair[0] < known]
         unknown = len(chosen) - len(events)
         events = events[-most:]
         items = np.array([code for code, _ in events], dtype=np.int32)
         times = np.array([one.time_ms for _, one in events], dtype=np.int64) if self._timed else None
+        kinds = [one.kind for _, one in events]
         weights = None
         if self.meaning.weight:
-            weights = np.array([self._rule(one.kind)[2] for _, one in events], dtype=np.float32)
+            weights = np.array([self._rule(kind)[2] for kind in kinds], dtype=np.float32)
         histories = Histories(
             items=items, offsets=np.array([0, len(items)], dtype=np.int64), times=times, weights=weights
         )
+        seen = np.array(codes, dtype=np.int64)
         return Taken(
             asker=Askers(histories=histories, viewers=np.array([viewer], dtype=np.int64)),
-            kinds=[one.kind for _, one in events],
-            seen=np.array([code for code in codes if code >= 0], dtype=np.int64),
-            noes=np.array([code for code in map(code_of, noes) if code >= 0], dtype=np.int64),
+            kinds=kinds,
+            seen=seen[seen >= 0],
+            noes=np.array([code for code in live.codes(noes) if code >= 0], dtype=np.int64),
             unknown=unknown,
         )
 
     def _sorted(self, history: Sequence[Seen]) -> tuple[list[Seen], list[str]]:
         """The events that teach, each once, and the items turned down."""
-        rules, chosen, noes = self._kinds, [], []
-        for one in dict.fromkeys(history):
-            no, judged, _ = rules.get(one.kind) or self._rule(one.kind)
+        once = dict.fromkeys(history)
+        rules = {kind: self._rule(kind) for kind in {one.kind for one in once}}
+        if not any(no or judged for no, judged, _ in rules.values()):
+            return list(once), []
+        chosen, noes = [], []
+        for one in once:
+            no, judged, _ = rules[one.kind]
             if no:
                 noes.append(one.item)
             elif not judged or self.meaning.teaches(one.kind, one.value):
                 chosen.append(one)
         return chosen, noes
+
+    def _strength(self, kind: str) -> float:
+        """How much a kind says: one to be predicted more than any other."""
+        return math.inf if kind == self.meaning.target else self._rule(kind)[2]
 
     def _rule(self, kind: str) -> tuple[bool, bool, float]:
         rule = self._kinds.get(kind)
@@ -102,16 +113,19 @@ class Reading:
         return rule
 
 
-def _folded(events: Sequence[Seen], gap_ms: int) -> list[Seen]:
-    """The same item again within a session is one event: the first."""
+def _folded(events: Sequence[Seen], gap_ms: int, strength: Callable[[str], float]) -> list[Seen]:
+    """The same item again within a session is one event: it stands where the first did, as the strongest."""
     kept: list[Seen] = []
-    there: set[str] = set()
+    places: dict[str, int] = {}
     last = None
     for one in events:
         if last is not None and one.time_ms - last > gap_ms:
-            there.clear()
+            places.clear()
         last = one.time_ms
-        if one.item not in there:
-            there.add(one.item)
+        place = places.get(one.item)
+        if place is None:
+            places[one.item] = len(kept)
             kept.append(one)
+        elif strength(one.kind) > strength(kept[place].kind):
+            kept[place] = kept[place]._replace(kind=one.kind, value=one.value)
     return kept
