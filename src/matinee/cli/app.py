@@ -10,6 +10,7 @@ from collections.abc import Callable
 import typer
 
 from matinee.cli import (
+    activate,
     check,
     compare,
     demo,
@@ -17,6 +18,8 @@ from matinee.cli import (
     fit,
     keys,
     recommend,
+    refresh,
+    rollback,
     serve,
     similar,
     simulate,
@@ -33,6 +36,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fit": fit.command,
     "keys": keys.command,
     "recommend": recommend.command,
+    "refresh": refresh.command,
+    "activate": activate.command,
+    "rollback": rollback.command,
     "serve": serve.command,
     "similar": similar.command,
     "simulate": simulate.command,

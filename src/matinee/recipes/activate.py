@@ -16,7 +16,7 @@ from typing import Any
 from matinee.answers.manifest import is_bundle
 from matinee.answers.model import load
 from matinee.core.errors import InputError
-from matinee.recipes.store_log import with_store
+from matinee.recipes.store_log import refuse_missing, with_store
 from matinee.serve.asking import DEFAULT_ALIAS
 from matinee.serve.bundle_shelf import ALIASES_NOTE, BundleShelf
 from matinee.serve.in_use import Change, InUse, read_in_use, write_in_use
@@ -141,6 +141,7 @@ def _told(
     store: str, bundles: Path, alias: str, change: Callable[[BundleShelf], Awaitable[object]]
 ) -> list[str]:
     """Change a store's aliases as a server would; what the alias has from now on."""
+    refuse_missing(store)
 
     async def story(kept: Store) -> list[str]:
         await change(BundleShelf([bundles], kept))

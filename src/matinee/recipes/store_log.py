@@ -112,7 +112,7 @@ def read_store_log(url: str, options: LogOptions | None = None, *, scratch: Path
     Raises:
         InputError: there is no such store, or no event in it.
     """
-    _refuse_missing(url)
+    refuse_missing(url)
     return with_store(url, lambda store: store_log(store, options, scratch=scratch))
 
 
@@ -206,7 +206,7 @@ async def forgotten_of(store: Store, viewers: Sequence[str], *, at_once: int = 1
     return frozenset(gone)
 
 
-def _refuse_missing(url: str) -> None:
+def refuse_missing(url: str) -> None:
     """Refuse a SQLite file that is not there: opening would make an empty one.
 
     Raises:
