@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from matinee.cli.given import refuse_blank
-from matinee.cli.log_options import Logs, with_log_options
-from matinee.cli.output import Device, JsonPath, Output, Precision, Quiet, Seed
+from matinee.cli.log_options import with_log_options
+from matinee.cli.output import Device, JsonPath, Output, Precision, Progress, Quiet, Seed
+from matinee.core.errors import InputError
 from matinee.data.options import LogOptions
 from matinee.report.numbers import counted, figure, money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from matinee.data.log import InteractionLog
+    from matinee.recipes.fit import FitOptions
+
+LogsOrNone = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="LOG...",
+        help="Files or folders: CSV, TSV, ::, JSON lines, Parquet, gz or zst of these; found by content.",
+    ),
+]
+
 
 @with_log_options
 def command(
-    logs: Logs,
+    logs: LogsOrNone = None,
     *,
     bundle: Annotated[str, typer.Option("-o", "--output", metavar="BUNDLE", help="The folder to write.")],
     log_options: LogOptions,
@@ -40,6 +53,10 @@ def command(
     no_histories: Annotated[
         bool, typer.Option("--no-histories", help="Leave viewers, histories and friends out of the bundle.")
     ] = False,
+    from_store: Annotated[
+        str | None,
+        typer.Option("--from-store", metavar="URL", help="Fit on a server's store instead of log files."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the fit that was broken off, if there is one.")
     ] = False,
@@ -60,11 +77,13 @@ def command(
     from matinee.core.errors import Stopped
     from matinee.core.run import Run
     from matinee.core.settings import parse_pairs
-    from matinee.data.read import read_log
     from matinee.recipes.fit import FitOptions, check_folder, fit_bundle
 
     output = Output(json_path, quiet)
     refuse_blank("-o", bundle, "a folder for the bundle")
+    refuse_blank("--from-store", from_store, "a store such as sqlite:///matinee.db")
+    if (from_store is None) == (not logs):
+        raise InputError("matinee fit LOG... or matinee fit --from-store URL: give the one or the other.")
     check_folder(Path(bundle))
     options = FitOptions(
         recommender=recommender,
@@ -79,9 +98,7 @@ def command(
     _say_unfinished(output, bundle, resume)
     try:
         with output.progress() as progress:
-            log = read_log(
-                logs, log_options, progress=lambda doing, done, all_: progress(doing, done / max(all_, 1))
-            )
+            log, options = _read(logs, from_store, log_options, options, progress)
             fitted = fit_bundle(log, bundle, options, progress)
     except Stopped as stop:
         words = [word for word in sys.argv[1:] if word != "--resume"]
@@ -90,6 +107,25 @@ def command(
     for line in _summary(fitted.facts, first):
         output.say(line)
     output.result(fitted.facts)
+
+
+def _read(
+    logs: list[str] | None,
+    from_store: str | None,
+    log_options: LogOptions,
+    options: FitOptions,
+    progress: Progress,
+) -> tuple[InteractionLog, FitOptions]:
+    """What is fitted on."""
+    from matinee.data.read import read_log
+
+    if from_store is not None:
+        from matinee.recipes.store_log import read_store_log
+
+        told = read_store_log(from_store, log_options)
+        return told.log, replace(options, from_store=told.store)
+    log = read_log(logs, log_options, progress=lambda doing, done, all_: progress(doing, done / max(all_, 1)))
+    return log, options
 
 
 def _say_unfinished(output: Output, bundle: str, resume: bool) -> None:

@@ -65,6 +65,8 @@ class FitOptions:
         run: how a recommender that trains in steps is fitted. Where it has checkpoints, everything that is
             finished is kept there, and a fit that was broken off goes on from it.
         resume: go on from the unfinished fit beside the bundle, instead of starting afresh.
+        from_store: what tells the store that the log is from; a server on that store has nothing to take in
+            of the bundle. Empty: it is from files.
     """
 
     recommender: str | None = None
@@ -74,6 +76,7 @@ class FitOptions:
     histories: bool = True
     run: Run = field(default_factory=Run)
     resume: bool = False
+    from_store: str = ""
 
     def check(self) -> None:
         """Refuse what no log could make right.
@@ -174,6 +177,7 @@ def fit_model(
         "trained": _trained(model),
         "matinee": version("matinee"),
         "seed": options.seed,
+        **({"from_store": options.from_store} if options.from_store else {}),
         "fitted_on": "train and validation" if held else "everything",
         "split": held.facts() if held else None,
         "metrics": choice.metrics if choice else {},
