@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from matinee.answers.manifest import is_bundle
 from matinee.answers.model import without_viewers
 from matinee.core.errors import InputError, MatineeError
 from matinee.serve.asking import DEFAULT_ALIAS
+from matinee.serve.bundle_folders import facts_of, find_bundles
 from matinee.serve.experiments import Experiment, read_experiments
 from matinee.serve.in_use import told_by
-from matinee.serve.ready_bundle import ReadyBundle, created_of, manifest_of, needs_people, read_ready
+from matinee.serve.ready_bundle import ReadyBundle, manifest_of, needs_people, read_ready
 from matinee.serve.refusals import Conflict, NotFound, Refusal
 from matinee.serve.service import BundleFacts
 from matinee.serve.store import Store
@@ -31,6 +31,9 @@ EXPERIMENTS_NOTE = "experiments"
 # Bundles that an alias had before, which a rollback goes back to.
 _REMEMBERED = 10
 _ASKED_AT_ONCE = 1000
+# What could not be loaded is tried again after so many seconds; deleted viewers are asked for that often.
+_AGAIN_AFTER_S = 30.0
+_BURIED_EVERY_S = 60.0
 
 _log = logging.getLogger("matinee.serve")
 
@@ -71,6 +74,7 @@ class BundleShelf:
         self._changing = asyncio.Lock()
         self._troubles: dict[str, str] = {}
         self._visitor: str | None = None
+        self._again_at, self._buried_at = 0.0, time.monotonic()
         self._look()
         if not self._folders:
             raise InputError(
@@ -101,10 +105,10 @@ class BundleShelf:
         """Every bundle that can be asked or activated, the newest first."""
         self._look()
         found = []
-        for name, folder in self._folders.items():
+        for name in self._folders:
             try:
-                found.append(self._facts(name, manifest_of(folder)))
-            except (MatineeError, KeyError, TypeError, AttributeError) as error:
+                found.append(self._facts(name))
+            except MatineeError as error:
                 _log.warning("bundle %s is left out of the list: %s", name, error)
         return sorted(found, key=lambda one: one.created, reverse=True)
 
@@ -165,8 +169,13 @@ class BundleShelf:
             The version of the store's notes.
         """
         version = await self._store.notes_version()
-        if version != self._version and self._loading is None and not self._changing.locked():
-            self._loading = asyncio.create_task(self._catch_up(version))
+        if self._loading is None and not self._changing.locked():
+            if version != self._version or (self._troubles and time.monotonic() > self._again_at):
+                self._loading = asyncio.create_task(self._catch_up(version))
+            elif time.monotonic() > self._buried_at + _BURIED_EVERY_S and any(
+                needs_people(one.model) for one in self._ready.values()
+            ):
+                self._loading = asyncio.create_task(self._bury())
         return version
 
     async def settled(self) -> None:
@@ -189,7 +198,7 @@ class BundleShelf:
             wanted.aliases[alias] = [name, *before][:_REMEMBERED]
             self._ready[name] = ready
             await self._put(wanted)
-        return self._facts(name, manifest_of(self._folders[name]))
+        return self._facts(name)
 
     async def rollback(self, alias: str = DEFAULT_ALIAS) -> BundleFacts:
         """Put back what an alias had before.
@@ -210,7 +219,7 @@ class BundleShelf:
             self._ready[name] = self._fresh(name) or await self._load(name)
             wanted.aliases[alias] = names[1:]
             await self._put(wanted)
-        return self._facts(name, manifest_of(self._folders[name]))
+        return self._facts(name)
 
     async def close(self) -> None:
         """Let go of what is loading."""
@@ -220,16 +229,7 @@ class BundleShelf:
 
     def _look(self) -> None:
         """See which bundles there are."""
-        found: dict[str, Path] = {}
-        for place in self._places:
-            for folder in _bundles_in(place):
-                name = folder.resolve().name
-                if found.get(name, folder).resolve() != folder.resolve():
-                    raise InputError(
-                        f"{found[name]} and {folder} are both called {name}: give one another folder's name."
-                    )
-                found[name] = folder
-        self._folders = found
+        self._folders = find_bundles(self._places)
 
     def _require(self, name: str) -> None:
         if name not in self._folders:
@@ -240,24 +240,17 @@ class BundleShelf:
     def _fresh(self, name: str) -> ReadyBundle | None:
         """The loaded bundle of this name, unless another one was written into its place."""
         ready = self._ready.get(name)
-        if ready is None or manifest_of(self._folders[name]).get("seal") != ready.model.fingerprint:
+        try:
+            same = (
+                ready is not None and manifest_of(self._folders[name]).get("seal") == ready.model.fingerprint
+            )
+        except MatineeError:
             return None
-        return ready
+        return ready if same else None
 
-    def _facts(self, name: str, manifest: Mapping[str, Any]) -> BundleFacts:
-        said = manifest["log"]
-        hidden = ("files", "seal", "parts", "log", "config", "format")
-        return BundleFacts(
-            name=name,
-            aliases=tuple(sorted(alias for alias, one in self.names().items() if one == name)),
-            recommender=str(manifest["name"]),
-            fingerprint=str(manifest["seal"]),
-            created=str(manifest["created"]),
-            items=int(said["items"]),
-            viewers=int(said["viewers"]),
-            events=int(said["events"]),
-            facts={key: value for key, value in manifest.items() if key not in hidden},
-        )
+    def _facts(self, name: str) -> BundleFacts:
+        aliases = sorted(alias for alias, one in self.names().items() if one == name)
+        return facts_of(name, self._folders[name], aliases)
 
     async def _load(self, name: str) -> ReadyBundle:
         """Read a bundle in a thread of its own, without the viewers whom the store has deleted.
@@ -274,8 +267,7 @@ class BundleShelf:
         records = await self._store.items_since(0) if version else []
         gone = await self._forgotten(ready)
         if gone:
-            ready.model = await asyncio.to_thread(without_viewers, ready.model, gone)
-            await asyncio.to_thread(ready.warm)
+            await _without(ready, gone)
         ready.live.update(records)
         ready.items_version = version
         return ready
@@ -296,10 +288,25 @@ class BundleShelf:
         """Load what the notes want and put it in use; what cannot be loaded leaves its alias as it was."""
         try:
             async with self._changing:
-                await self._take(await self._wanted())
+                self._again_at = time.monotonic() + _AGAIN_AFTER_S
                 self._version = version
+                await self._take(await self._wanted())
         except MatineeError as error:
+            self._troubles["notes"] = str(error)
             _log.warning("the store's notes could not be followed: %s", error)
+        finally:
+            self._loading = None
+
+    async def _bury(self) -> None:
+        """Take viewers whom the store has deleted meanwhile out of what answers from other people."""
+        try:
+            self._buried_at = time.monotonic()
+            for ready in self.ready():
+                gone = await self._forgotten(ready) - ready.model.deleted
+                if gone:
+                    await _without(ready, gone)
+        except MatineeError as error:
+            _log.warning("the store could not say whom it has deleted: %s", error)
         finally:
             self._loading = None
 
@@ -345,9 +352,21 @@ class BundleShelf:
 
     async def _wanted(self) -> _Wanted:
         aliases = _aliases_of(await self._store.note(ALIASES_NOTE))
-        return _Wanted(
-            aliases=aliases, experiments=read_experiments(await self._store.note(EXPERIMENTS_NOTE))
-        )
+        try:
+            experiments = read_experiments(await self._store.note(EXPERIMENTS_NOTE))
+        except Refusal as error:
+            # An experiment that nobody can read must not keep people from their answers.
+            _log.warning("%s No experiment runs.", error)
+            experiments = ()
+        return _Wanted(aliases=aliases, experiments=experiments)
+
+
+async def _without(ready: ReadyBundle, users: frozenset[str]) -> None:
+    """Put a model in a bundle's place that has never known some viewers, once it is ready."""
+    fresh = replace(ready, model=without_viewers(ready.model, users))
+    await asyncio.to_thread(fresh.warm)
+    ready.model = fresh.model
+    ready.__dict__.pop("watchers", None)
 
 
 def _aliases_of(note: str | None) -> dict[str, list[str]]:
@@ -365,24 +384,3 @@ def _aliases_of(note: str | None) -> dict[str, list[str]]:
         raise Refusal(
             f"The store's note {ALIASES_NOTE!r} is not what matinee writes: {error}.", 503
         ) from error
-
-
-def _bundles_in(place: Path) -> Iterable[Path]:
-    """A folder that is a bundle, or the bundles that it holds.
-
-    Raises:
-        InputError: there is no such folder.
-    """
-    if is_bundle(place):
-        return [place]
-    if not place.is_dir():
-        raise InputError(f"{place}: there is no such folder; `matinee fit LOG -o BUNDLE` writes a bundle.")
-    inside = (one for one in place.iterdir() if not one.name.startswith(".") and is_bundle(one))
-    return sorted(inside, key=lambda one: created_of(_manifest_or_nothing(one)), reverse=True)
-
-
-def _manifest_or_nothing(folder: Path) -> Mapping[str, Any]:
-    try:
-        return manifest_of(folder)
-    except MatineeError:
-        return {}

@@ -6,12 +6,16 @@ bundles falls into the middle of an answer.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from matinee.answers.top import FALLBACK
+from matinee.core.errors import SettingsError
 from matinee.core.types import Float32
 from matinee.serve import recommendation_id
 from matinee.serve.arrange import Placed, Ranked, Wish, arrange, newer_first
@@ -30,6 +34,8 @@ from matinee.serve.store import Store
 from matinee.serve.struck import Asked, may_be_shown, strike
 
 POPULAR, LATEST, SIMILAR, BY_CATEGORY = "popular", "latest", "similar", "fallback:categories"
+
+_log = logging.getLogger("matinee.serve")
 
 # Of viewers with very long histories, so many events are looked at for what was seen and turned down.
 _SEEN = 5_000
@@ -73,7 +79,9 @@ class Engine:
         repeats = asked.ready.model.log.repeats if asked.ask.repeats is None else asked.ask.repeats
         answer = self._answer(asked, scores, source, seen=not repeats, personal=personal)
         if asked.shadow is not None:
-            self.shadows.compare(asked.shadow, asked.history, answer, repeats=repeats)
+            # After the answer is on its way: nobody waits for a shadow.
+            compare = partial(self.shadows.compare, asked.shadow, asked.history, answer, repeats=repeats)
+            asyncio.get_running_loop().call_soon(compare, asked.now_ms)
         return answer
 
     async def similar(self, item: str, ask: Ask) -> Answer:
@@ -183,9 +191,12 @@ class Engine:
         """See what changed in the store's notes."""
         version = await self._shelf.follow()
         if version != self._notes_version:
-            noted = placements_from_note(await self._store.note(PLACEMENTS_NOTE))
-            self._placements = {**self._configured, **noted}
+            note = await self._store.note(PLACEMENTS_NOTE)
             self._notes_version = version
+            try:
+                self._placements = {**self._configured, **placements_from_note(note)}
+            except SettingsError as error:
+                _log.warning("%s The rules before it stay in use.", error)
 
     async def _catch_up(self, ready: ReadyBundle) -> None:
         """Lay what the store newly says of items over a bundle."""

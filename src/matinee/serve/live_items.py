@@ -126,10 +126,6 @@ class LiveItems:
             self._to_ms = int(moments[moments > now_ms].min(initial=NEVER))
         return self._struck
 
-    def struck_of(self, n: int) -> Int64:
-        """Of the first n items, those struck at the moment that was asked about last."""
-        return self._struck[self._struck < n]
-
     def shut(self, region: str) -> Int64:
         """Codes of items that are limited to other regions: int64."""
         found = self._shut.get(region)

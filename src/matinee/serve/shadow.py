@@ -45,20 +45,24 @@ class Shadows:
         """What was compared, by the shadow's bundle."""
         return dict(self._figures)
 
-    def compare(self, shadow: ReadyBundle, history: Sequence[Seen], shown: Answer, *, repeats: bool) -> None:
+    def compare(
+        self, shadow: ReadyBundle, history: Sequence[Seen], shown: Answer, now_ms: int, *, repeats: bool
+    ) -> None:
         """Ask a shadow the same history, by its plain order, and count what both hold.
 
         Args:
             shadow: the bundle.
             history: what the asker did.
             shown: the answer that was given; pins do not count.
+            now_ms: the moment of that answer.
             repeats: whether what was seen may come again.
         """
         begin = time.thread_time()
         taken = shadow.reading.take(history, shadow.live, -1, len(history))
         scores, _ = shadow.scores(taken)
         given = [one.item for one in shown.items if not one.pinned]
-        scores[shadow.live.struck_of(len(scores))] = float("-inf")
+        struck = shadow.live.struck(now_ms)
+        scores[struck[struck < len(scores)]] = float("-inf")
         if not repeats:
             scores[taken.seen[taken.seen < len(scores)]] = float("-inf")
         codes, _ = top_k_of_one(scores, len(given), shadow.live.keys)
