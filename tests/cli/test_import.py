@@ -47,3 +47,13 @@ def test_a_wrong_call_is_a_sentence_and_status_2(tmp_path, words, said):
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_key_that_is_made_signs_for_clients_of_personalize(tmp_path):
+    made = matinee(tmp_path, "keys", "add", "films", "--store", "sqlite:///s.db", "--json", "key.json")
+    assert made.returncode == 0, made.stderr
+    told = json.loads((tmp_path / "key.json").read_text())
+    assert told["key"] in made.stdout
+    assert told["aws_secret_access_key"] in made.stdout
+    assert told["aws_access_key_id"] == told["id"]
+    assert told["aws_secret_access_key"] not in told["key"]

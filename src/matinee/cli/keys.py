@@ -39,7 +39,7 @@ def command(
 
     Example: matinee keys add website --store sqlite:///matinee.db --scope read --scope write
     """
-    from matinee.recipes.keys import add_key, list_keys, revoke_key
+    from matinee.recipes.keys import add_key, aws_pair, list_keys, revoke_key
 
     out = Output(json_path, quiet)
     refuse_blank("--store", store, "a store such as sqlite:///matinee.db")
@@ -60,8 +60,11 @@ def command(
         out.result(_facts(gone))
         return
     key, text = add_key(store, name, scope or ["read"])
+    key_id, signs = aws_pair(store, key)
     out.say(f"{_line(key)}\nIt is shown this once:\n{text}")
-    out.result({**_facts(key), "key": text})
+    out.say(f"Clients of Amazon Personalize sign with access key id {key_id}, secret access key {signs}")
+    pair = {"aws_access_key_id": key_id, "aws_secret_access_key": signs}
+    out.result({**_facts(key), "key": text, **pair})
 
 
 def _line(key: Key) -> str:

@@ -42,6 +42,10 @@ def command(
     placements: Annotated[
         str | None, typer.Option("--placements", metavar="FILE", help="TOML: rules of each placement.")
     ] = None,
+    filters: Annotated[
+        str | None,
+        typer.Option("--filters", metavar="FILE", help="TOML: named filters for clients of Personalize."),
+    ] = None,
     log: Annotated[
         str | None,
         typer.Option(
@@ -75,6 +79,7 @@ def command(
     check_writable("--log-file", log_file)
     refuse_blank("--host", host, "an address such as 127.0.0.1")
     refuse_blank("--placements", placements, "a TOML file")
+    refuse_blank("--filters", filters, "a TOML file")
     for bundle in bundles:
         refuse_blank("BUNDLE", bundle, "a folder that `matinee fit` wrote")
     options = ServeOptions(
@@ -86,6 +91,7 @@ def command(
         workers=workers,
         retain=retain,
         placements=placements,
+        filters=filters,
         log=log or ("plain" if sys.stderr.isatty() else "json"),
         log_file=log_file,
         notice_s=notice,

@@ -10,6 +10,7 @@ from matinee.core.errors import MissingExtra
 
 if TYPE_CHECKING:
     from matinee.serve.keys import Key, Keys
+    from matinee.serve.store import Store
 
 T = TypeVar("T")
 
@@ -21,6 +22,21 @@ def add_key(store: str, name: str, scopes: Sequence[str]) -> tuple[Key, str]:
         InputError: the store is unusable, a scope unknown, or the name no name.
     """
     return _with_keys(store, lambda keys: keys.make(name, scopes))
+
+
+def aws_pair(store: str, key: Key) -> tuple[str, str]:
+    """The access key id and the secret access key with which clients of Amazon Personalize sign, for a key.
+
+    Raises:
+        InputError: the store is unusable.
+    """
+
+    async def pair(opened: Store) -> tuple[str, str]:
+        from matinee.serve.signers import pair_for
+
+        return await pair_for(opened, key)
+
+    return _with_store(store, pair)
 
 
 def list_keys(store: str) -> list[Key]:
@@ -43,17 +59,28 @@ def revoke_key(store: str, id_or_name: str) -> Key:
 
 
 def _with_keys(url: str, do: Callable[[Keys], Awaitable[T]]) -> T:
-    try:
+    async def story(store: Store) -> T:
         from matinee.serve.keys import Keys
-        from matinee.serve.open_store import open_store
         from matinee.serve.start import clock
+
+        return await do(Keys(store, clock))
+
+    return _with_store(url, story)
+
+
+def _with_store(url: str, do: Callable[[Store], Awaitable[T]]) -> T:
+    try:
+        from matinee.serve.open_store import open_store
     except ImportError as error:
         raise MissingExtra("A server's keys", "serve") from error
 
     async def story() -> T:
-        store = await open_store(url)
         try:
-            return await do(Keys(store, clock))
+            store = await open_store(url)
+        except ImportError as error:
+            raise MissingExtra("A server's keys", "serve") from error
+        try:
+            return await do(store)
         finally:
             await store.close()
 

@@ -26,6 +26,7 @@ class ServeOptions:
         workers: processes that answer.
         retain: how long events are kept; None: for ever.
         placements: a TOML file with rules of placements; None: none.
+        filters: a TOML file with filters for clients of Personalize; None: those that the store has.
         log: `json`, `plain` or `off`.
         log_file: where the log goes; None: standard error.
         notice_s: seconds in which new connections are still taken after SIGTERM.
@@ -39,6 +40,7 @@ class ServeOptions:
     workers: int = 1
     retain: str | None = None
     placements: str | None = None
+    filters: str | None = None
     log: str = "json"
     log_file: str | None = None
     notice_s: float = 0.0
@@ -103,6 +105,7 @@ def serve(options: ServeOptions, *, ready: Callable[[Serving], None], say: Calla
         descriptor=listening.socket.fileno(),
         lent=listening.lent,
         placements=options.placements,
+        filters=options.filters,
         retain=options.retain,
         notice_s=options.notice_s,
         log=options.log,

@@ -171,14 +171,18 @@ async def _keys_of(store: Store, listening: Listening) -> tuple[Keys | None, dic
 
 
 async def _service_of(work: Work, store: Store, say: Callable[[str], None]) -> Service:
+    from matinee.serve.personalize_filters import read_filters
+    from matinee.serve.personalize_select import put_filters
     from matinee.serve.placements import read_placements
     from matinee.serve.start import start_service
     from matinee.serve.take_in import take_in
 
     placements = read_placements(Path(work.placements)) if work.placements else None
+    filters = read_filters(Path(work.filters)) if work.filters else {}
     bundles = [Path(one) for one in work.bundles]
     service = await start_service(bundles, store, work.limits, placements=placements, histories=False)
     if work.first:
+        await put_filters(store, filters)
         told = cast(Store, _Telling(store, say))
         for ready in cast("BundleShelf", service.bundles).ready():
             taken = await take_in(ready.model, told, created_ms=ready.created_ms)

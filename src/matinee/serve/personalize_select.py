@@ -89,6 +89,12 @@ async def expression_of(store: Store, name: str) -> str:
     return text
 
 
+async def put_filters(store: Store, filters: Mapping[str, str]) -> None:
+    """Keep filters under their names, for every process; those that are there already are replaced."""
+    if filters:
+        await store.put_notes({NOTE + name: text for name, text in filters.items()})
+
+
 class Selector:
     """Applies filters; what a condition on items comes to is kept until items change."""
 

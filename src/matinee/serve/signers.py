@@ -25,6 +25,15 @@ def pair_of(store_secret: bytes, key: Key) -> tuple[str, str]:
     return key.id, base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
+async def pair_for(store: Store, key: Key) -> tuple[str, str]:
+    """The pair of an API key of a store.
+
+    Raises:
+        StoreError: the store has no secret.
+    """
+    return pair_of(await _secret_in(store), key)
+
+
 class Signers:
     """Secrets by access key id.
 
@@ -64,8 +73,12 @@ class Signers:
 
     async def _stores_secret(self) -> bytes:
         if self._secret is None:
-            text = await self._store.note("secret")
-            if text is None:
-                raise StoreError("The store has no secret: it is not what this version writes.")
-            self._secret = secret_of({"secret": text})
+            self._secret = await _secret_in(self._store)
         return self._secret
+
+
+async def _secret_in(store: Store) -> bytes:
+    text = await store.note("secret")
+    if text is None:
+        raise StoreError("The store has no secret: it is not what this version writes.")
+    return secret_of({"secret": text})

@@ -20,6 +20,7 @@ class Work:
         lent: whether systemd holds that socket too.
         first: whether this process takes histories into the store, and deletes old events.
         placements: a TOML file of placements; None: none.
+        filters: a TOML file of filters for clients of Personalize; None: those that the store has.
         retain: how long events are kept, such as `13months`; None: for ever.
         notice_s: how long new connections are taken after the server was asked to end.
         log: `json`, `plain` or `off`.
@@ -33,6 +34,7 @@ class Work:
     lent: bool = False
     first: bool = False
     placements: str | None = None
+    filters: str | None = None
     retain: str | None = None
     notice_s: float = 0.0
     log: str = "json"
