@@ -38,6 +38,16 @@ def test_any_numbers_and_words_give_well_formed_charts_inside_their_frame(rows):
         assert 0 <= float(circle.get("cx")) <= width
 
 
+def test_a_narrow_chart_stays_in_its_frame_and_shortens_long_names():
+    dots = [Dot(label="a recommender of a very long name", mean=0.5, low=0.1, high=0.9)]
+    root = ElementTree.fromstring(dot_chart(dots, "share", width=300))  # noqa: S314 (our own)
+    assert root.get("viewBox").startswith("0 0 300 ")
+    assert all(0 <= float(line.get(x)) <= 300 for line in root.iter(f"{SPACE}line") for x in ("x1", "x2"))
+    label = next(one.text for one in root.iter(f"{SPACE}text") if one.get("class") == "label")
+    assert label.endswith("…")
+    assert len(label) < 24
+
+
 def test_no_rows_give_no_chart():
     assert dot_chart([], "nothing") == ""
 

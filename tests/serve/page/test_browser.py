@@ -189,7 +189,7 @@ def test_a_round_is_played_by_two_on_one_keyboard(tab):
     page.get_by_role("link", name="They sit here").click()
     for n in range(10):
         page.get_by_role("button", name="Pick ").first.click()
-        page.locator("#main").get_by_text(f"{n + 1} of 10").wait_for()
+        page.locator("#main").get_by_text(f"{n + 1} of 10 picked").wait_for()
     page.get_by_role("button", name="These are my ten").click()
     page.locator("#main").get_by_text("Your ten are in").wait_for()
     page.get_by_role("link", name="On to the marking").click()

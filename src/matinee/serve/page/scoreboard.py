@@ -18,10 +18,11 @@ from matinee.serve.experiments import Experiment, read_experiments
 from matinee.serve.page import arms
 from matinee.serve.page.arms import Arm, Followed
 from matinee.serve.page.frame import Page, render
+from matinee.serve.page.posters import shown
 from matinee.serve.service import BundleFacts
 
 _METRIC = "ndcg@10"
-_WIDTHS = (720, 300)
+_WIDE, _NARROW = 720, 300
 # Metrics of one scale, which one axis can hold.
 _SHARES = ("ndcg", "recall", "hit", "mrr", "map", "precision", "coverage")
 
@@ -58,13 +59,13 @@ def _told(experiment: Experiment, found: list[Arm]) -> dict[str, Any]:
         for one in found
         if one.lift is not None and one.followed and math.isfinite(one.lift.high)
     ]
-    title = f"times as often followed as {found[0].name}, with 95 % interval" if found else ""
+    title = f"times as often followed as {shown(found[0].name, 30)}, with 95 % interval" if found else ""
     return {
         "is": experiment,
         "since": _day(experiment.since_ms),
         "arms": found,
         "verdict": arms.verdict(found),
-        "chart": _drawn(dots, title) if dots else (),
+        "chart": _drawn(dots, title, "times the first, 95 % interval") if dots else (),
     }
 
 
@@ -111,8 +112,9 @@ def _charts(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return charts
 
 
-def _drawn(dots: list[Dot], title: str) -> tuple[str, ...]:
-    return tuple(dot_chart(dots, title, width=width) for width in _WIDTHS)
+def _drawn(dots: list[Dot], title: str, short: str = "") -> tuple[str, ...]:
+    """A chart for wide windows, and one for a phone's."""
+    return dot_chart(dots, title, width=_WIDE), dot_chart(dots, short or title, width=_NARROW)
 
 
 def _order(name: str) -> tuple[int, str]:
