@@ -202,7 +202,7 @@ def _own(
 
 async def _items(server: Server) -> list[str]:
     client = Client(server.place)
-    answer = await client.json("POST", "/v1/popular", {"k": 500})
+    answer = await client.json("GET", "/v1/popular?k=500")
     await client.close()
     return [str(one["item"]) for one in answer["items"]]
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
+import os
 import random
+import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,6 @@ from online.clients import Client, Tally, beside_load, request_of
 from online.server import Server, serving
 
 CLIENTS = 8
-
-Slowly = Callable[[asyncio.StreamWriter], Coroutine[None, None, None]]
 
 
 def asks(number: int) -> Iterator[bytes]:
@@ -126,71 +127,34 @@ async def _missing(url: str, number: int, known: list[str]) -> int:
 
 
 def slow_clients(bundles: Path, folder: Path, slow: int, seconds: float) -> dict[str, Any]:
-    """Others' latency without slow clients and beside them, and how long the last slow one stayed."""
-    stayed: list[float] = []
-    latest: dict[str, float] = {}
+    """Others' latency without slow clients and beside them, and how long the last slow one stayed.
+
+    The slow ones are a process of their own, so that what is measured is the server and not its clients.
+    """
 
     async def wait() -> None:
         await asyncio.sleep(seconds)
 
     async def story(server: Server) -> None:
-        kinds: list[Slowly] = [_slow_header, _slow_body, _never_reads]
-        clients = [asyncio.create_task(_stay(kinds[one % 3], server.place, stayed)) for one in range(slow)]
-        await asyncio.gather(*clients)
+        command = [sys.executable, "-m", "online.slowly", server.place[0], str(server.place[1]), str(slow)]
+        here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=here)
+        told, _ = await process.communicate()
+        stayed.extend(json.loads(told))
 
+    stayed: list[float] = []
     with serving(folder, bundles, workers=1) as server:
         beside_load(server.place, asks, wait, clients=4, pause_s=0.01)
         without = beside_load(server.place, asks, wait, clients=4, pause_s=0.01)
         beside = beside_load(server.place, asks, lambda: story(server), clients=4, pause_s=0.01)
-        latest = {"without_p99_ms": 1000 * without.at(0.99), "beside_p99_ms": 1000 * beside.at(0.99)}
     return {
         "slow": slow,
         "longest_s": round(max(stayed), 2),
         "failed": len(without.failed) + len(beside.failed),
-        **{name: round(value, 3) for name, value in latest.items()},
-        "times": round(latest["beside_p99_ms"] / latest["without_p99_ms"], 2),
+        "without_p99_ms": round(1000 * without.at(0.99), 3),
+        "beside_p99_ms": round(1000 * beside.at(0.99), 3),
+        "times": round(beside.at(0.99) / without.at(0.99), 2),
     }
-
-
-async def _stay(kind: Slowly, place: tuple[str, int], stayed: list[float]) -> None:
-    """Be slow until dropped: the seconds that took."""
-    reader, writer = await asyncio.open_connection(*place, limit=1024)
-    began = time.monotonic()
-    task = asyncio.create_task(kind(writer))
-    with suppress(OSError):
-        if kind is _never_reads:
-            await task
-        else:
-            await reader.read()
-    stayed.append(time.monotonic() - began)
-    task.cancel()
-    writer.close()
-    with suppress(OSError, asyncio.CancelledError):
-        await writer.wait_closed()
-
-
-async def _slow_header(writer: asyncio.StreamWriter) -> None:
-    await _byte_by_byte(b"GET /livez HTTP/1.1\r\nhost: x\r\nx-many: " + b"y" * 1000, writer)
-
-
-async def _slow_body(writer: asyncio.StreamWriter) -> None:
-    writer.write(request_of("POST", "/v1/recommend", {"user": "x" * 1000}).partition(b"{")[0])
-    await _byte_by_byte(b"{" + b" " * 999, writer)
-
-
-async def _byte_by_byte(data: bytes, writer: asyncio.StreamWriter) -> None:
-    for byte in data:
-        writer.write(bytes([byte]))
-        await asyncio.sleep(0.2)
-
-
-async def _never_reads(writer: asyncio.StreamWriter) -> None:
-    """Ask for as much as there is, again and again, and read nothing."""
-    writer.transport.pause_reading()  # type: ignore[attr-defined]
-    request = request_of("POST", "/v1/popular", {"k": 500})
-    while not writer.transport.is_closing():
-        writer.write(request)
-        await asyncio.sleep(0.1)
 
 
 def soak(bundles: Path, folder: Path, seconds: float, per_s: float) -> dict[str, Any]:
