@@ -278,25 +278,25 @@ def place(folder: Path | None) -> Iterator[Path]:
         shutil.rmtree(made)
 
 
-def measured(section: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """One section, on both stores where it concerns both."""
+def measured(section: str, options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """One section, on both stores where it concerns both, with the name of each result."""
     if section == "cut":
-        return cut(folder, (options.part - 1, options.parts))
+        yield f"cut {options.part}/{options.parts}", cut(folder, (options.part - 1, options.parts))
+        return
     if section == "full_disk":
-        return full_disk(folder)
+        yield section, full_disk(folder)
+        return
     works: dict[str, Callable[[str], dict[str, Any]]] = {
         "throughput": lambda url: throughput(url, folder),
         "visibility": visibility,
         "reading": lambda url: reading(url, options.events),
         "kills": lambda url: kills(url, options.rounds),
     }
-    found = {}
     if options.store in ("sqlite", "both"):
-        found["sqlite"] = works[section](f"sqlite:///{folder}/store.db")
+        yield f"{section} sqlite", works[section](f"sqlite:///{folder}/store.db")
     if options.store in ("postgres", "both"):
         with postgres_server(durable=True) as server:
-            found["postgres"] = works[section](server.address)
-    return found
+            yield f"{section} postgres", works[section](server.address)
 
 
 def main() -> None:
@@ -313,14 +313,13 @@ def main() -> None:
     parser.add_argument("--parts", type=int, default=1, help="in which the cuts are done")
     options = parser.parse_args()
     path = RESULTS / f"{NAME}.json"
-    result = json.loads(path.read_text()) if path.exists() else {}
     for section in options.only or sections:
         with place(options.folder) as folder:
-            found = measured(section, options, folder)
-        name = section if options.parts == 1 else f"{section} {options.part}/{options.parts}"
-        result[name] = {**result.get(name, {}), **found, "stamp": stamp()}
-        print(name, json.dumps(found, indent=1))
-        write_result(NAME, result)
+            for name, found in measured(section, options, folder):
+                # Read anew each time: another run may have measured something else meanwhile.
+                result = json.loads(path.read_text()) if path.exists() else {}
+                write_result(NAME, {**result, name: {**found, **stamp()}})
+                print(name, json.dumps(found, indent=1), flush=True)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,8 @@ def execute(server, *statements):
 
 def test_a_server_that_does_not_answer_is_one_sentence(server):
     assert "refused" in refused("postgresql://u:secret@127.0.0.1:1/db")
+    assert "cannot be read" in refused("postgresql://u:secret@[host/db")
+    assert "port" in refused("postgresql://u:secret@127.0.0.1:port/db")
     assert 'database "none" does not exist' in refused(server.address.replace("/postgres", "/none"))
 
 

@@ -66,10 +66,19 @@ class Place:
 
     Args:
         url: postgresql://user:password@host:port/database?schema=NAME; without `schema` it is `matinee`.
+
+    Raises:
+        InputError: the URL cannot be read.
     """
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            # What it says may repeat the URL, and with it the password.
+            raise InputError(
+                "A store's URL cannot be read: expected postgresql://user:password@host:port/database."
+            ) from error
         query = dict(parse_qsl(parts.query))
         self.schema = query.pop("schema", _SCHEMA_NAME)
         self.address = urlunsplit(parts._replace(query=urlencode(query)))
