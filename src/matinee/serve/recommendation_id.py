@@ -18,7 +18,7 @@ _TIME_BYTES = 6
 _NONCE_BYTES = 5
 _HASH_BYTES = 10
 # Of each name at most so many bytes are kept: an id is at most 243 characters long.
-_LONGEST_NAME = 38
+LONGEST_NAME = 38
 _NAMES = 4
 
 
@@ -91,8 +91,8 @@ def read(secret: bytes, id_: str) -> Told | None:
 
 def _named(name: str) -> bytes:
     raw = name.encode("utf-8", "replace")
-    if len(raw) > _LONGEST_NAME:
-        raw = raw[:_LONGEST_NAME].decode("utf-8", "ignore").encode()
+    if len(raw) > LONGEST_NAME:
+        raw = raw[:LONGEST_NAME].decode("utf-8", "ignore").encode()
     return bytes((len(raw),)) + raw
 
 

@@ -1,0 +1,161 @@
+"""The report's sentences: true ones, for people who have no use for metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matinee.report.numbers import counted, figure, percent
+from matinee.serve.attribution import Attribution, Rate
+from matinee.serve.drift import Drift
+from matinee.serve.monitoring import Figures
+
+# From here on something is pointed out.
+_OLD_DAYS = 8.0
+_MANY_FALLBACKS = 0.3
+_MUCH_UNKNOWN = 0.1
+_LITTLE_SHOWN = 0.1
+
+
+def verdict(found: Attribution) -> str:
+    """The first sentence."""
+    if found.all is not None:
+        hundred = 100 * found.all.rate.mean
+        many = f"{hundred:.0f}" if hundred >= 2 else f"{hundred:.1f}"
+        return (
+            f"Of 100 times that recommendations were shown, {many} were followed by a choice from them: "
+            f"{counted(found.clicks, 'choice')} in all."
+        )
+    if found.clicks:
+        return (
+            f"{counted(found.clicks, 'choice')} followed from recommendations. Nobody says what was shown, "
+            "so of how many is not known."
+        )
+    return "Nothing is known yet of what recommendations brought."
+
+
+def brought(found: Attribution) -> list[str]:
+    """What followed, in sentences."""
+    lines = []
+    if found.all is not None:
+        rate = found.all.rate
+        lines.append(
+            f"Shown for certain: {counted(found.all.shown, 'answer')}, to "
+            f"{counted(found.all.viewers, 'viewer')}. A choice of something in them followed "
+            f"{found.all.clicked:,} of them: {percent(rate.mean)} "
+            f"({percent(rate.low)} to {percent(rate.high)})."
+        )
+    if found.unshown:
+        lines.append(
+            f"{counted(found.unshown, 'choice')} followed from answers of which nobody said that they were "
+            "shown: they are counted, but in no share."
+        )
+    if found.all is not None or found.unshown:
+        lines.append(
+            "A choice that follows might have been made anyway: what recommendations add is what the "
+            "comparison below shows, where there is one."
+        )
+    return lines
+
+
+def kinds_words(found: Attribution) -> str:
+    """Personal answers against those for everybody, and what the comparison is worth."""
+    ours, theirs = found.personal, found.for_all
+    if ours is None or theirs is None:
+        one = (
+            "Every answer shown was made for its viewer" if theirs is None else "No answer shown was personal"
+        )
+        return f"{one}: there is nothing to compare with."
+    apart = ours.rate.low > theirs.rate.high or theirs.rate.low > ours.rate.high
+    which = "more" if ours.rate.mean > theirs.rate.mean else "less"
+    said = (
+        f"Answers that were made for their viewer were followed {which} often than those that everybody gets"
+        if apart
+        else "Answers that were made for their viewer and those that everybody gets are not told apart"
+    )
+    return (
+        f"{said} ({percent(ours.rate.mean)} against {percent(theirs.rate.mean)}). They went to different "
+        "people and places, newcomers among them, so this is a hint and no proof."
+    )
+
+
+def look(found: Figures | None) -> list[dict[str, Any]]:
+    """What is worth looking at, with what it means."""
+    if found is None:
+        return []
+    rows = [
+        _row(
+            "the model's age",
+            f"{found.age_days:.0f} days" if found.age_days >= 2 else f"{24 * found.age_days:.0f} hours",
+            f"{counted(found.new_events, 'event')} since it was fitted; `matinee refresh` takes them in.",
+            found.age_days < _OLD_DAYS,
+        )
+    ]
+    if found.fallbacks is not None:
+        words = "of the answers shown had nothing personal in them: newcomers, or viewers of unknown items."
+        rows.append(_share_row("answers for anybody", found.fallbacks, words, _MANY_FALLBACKS))
+    cover = found.coverage
+    if cover.shown is not None:
+        shown = cover.share_shown or 0.0
+        words = (
+            f"{cover.shown:,} of {counted(cover.items, 'item')} were shown to somebody, {cover.watched:,} "
+            f"were chosen; half of all choices fall on {counted(cover.half, 'item')}."
+        )
+        rows.append(_row("the catalogue", f"{percent(shown)} shown", words, shown >= _LITTLE_SHOWN))
+    rows += [
+        _drift_row(name, one)
+        for name, one in (("titles", found.drift_items), ("categories", found.drift_categories))
+        if one is not None
+    ]
+    if found.unknown is not None:
+        words = "of the choices fell on items that the model has never seen: it cannot recommend them."
+        rows.append(_share_row("new items", found.unknown, words, _MUCH_UNKNOWN))
+    return rows
+
+
+def unknown(found: Attribution, figures: Figures | None) -> list[str]:
+    """What cannot be told, and what to do about it."""
+    lines = []
+    if found.all is None:
+        lines.append(
+            "What was shown is not known, so there is no click-through: have the site send impressions with "
+            "the recommendation's id (POST /v1/events)."
+        )
+    if not found.clicks:
+        lines.append(
+            "Which choices followed from recommendations is not known: have the site send the "
+            "recommendation's id with its events."
+        )
+    if found.unread:
+        lines.append(
+            f"{counted(found.unread, 'event')} or impressions bring an id that this server never gave: they "
+            "count nowhere."
+        )
+    if found.strays:
+        lines.append(f"{counted(found.strays, 'choice')} name an answer that did not hold the item.")
+    if figures is None:
+        lines.append(
+            "How old the model is, how much of the catalogue is shown and what has drifted: name the bundles "
+            "(--bundles) to see it."
+        )
+    lines.append("What a choice is worth in money: nobody told matinee.")
+    return lines
+
+
+def _row(name: str, value: str, words: str, well: bool) -> dict[str, Any]:
+    return {"name": name, "value": value, "words": words, "well": well}
+
+
+def _share_row(name: str, rate: Rate, words: str, limit: float) -> dict[str, Any]:
+    band = f"({percent(rate.rate.low)} to {percent(rate.rate.high)})"
+    return _row(name, percent(rate.rate.mean), f"{band} {words}", rate.rate.mean <= limit)
+
+
+def _drift_row(name: str, drift: Drift) -> dict[str, Any]:
+    mean, chance = figure(drift.divergence.mean), figure(drift.chance)
+    said = (
+        f"What is watched has moved away from what was learnt: {mean} (0 the same, 1 nothing in common), "
+        f"where chance alone makes at most {chance}."
+        if drift.drifted
+        else f"No more than chance makes ({mean}, chance up to {chance})."
+    )
+    return _row(f"drift of {name}", "some" if drift.drifted else "none", said, not drift.drifted)
