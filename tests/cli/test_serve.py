@@ -266,6 +266,18 @@ def test_the_end_under_load_fails_no_request(tmp_path, bundles):
         assert under_load(server.place, story) > 20
 
 
+def test_is_told_to_end_while_it_still_loads(tmp_path, bundles):
+    arguments = command("serve", str(bundles), "--port", "0", "--store", f"sqlite:///{tmp_path}/s.db")
+    with subprocess.Popen(arguments, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not children.read_text():
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        words = process.communicate(timeout=30)[1]
+    assert process.returncode == 0
+    assert "Traceback" not in words
+
+
 def test_a_successor_takes_over_while_clients_keep_asking(tmp_path, bundles):
     (tmp_path / "old").mkdir()
     (tmp_path / "new").mkdir()

@@ -105,8 +105,10 @@ def _say_ready(out: Output, serving: Serving) -> None:
         out.say(
             f"{one['name']}{names}: {one['recommender']}, {one['items']:,} items, fitted {one['created']}"
         )
-    processes = "1 process" if len(serving.workers) == 1 else f"{len(serving.workers)} processes"
-    out.say(f"Events are kept in {serving.store}; {processes} answer. Ctrl-C ends it.")
+    processes = (
+        "1 process answers" if len(serving.workers) == 1 else f"{len(serving.workers)} processes answer"
+    )
+    out.say(f"Events are kept in {serving.store}; {processes}. Ctrl-C ends it.")
     out.say(f"Open {serving.address}")
     sys.stdout.flush()
     out.result(serving.to_json())

@@ -82,6 +82,7 @@ class Supervisor:
     _places: dict[int, Worker] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _begun: bool = False
     _ending: bool = False
     _folder: str = ""
 
@@ -98,9 +99,12 @@ class Supervisor:
             self._follow_signals()
             try:
                 facts = await self._begin()
+                ready(facts, [one.process.pid for one in self._places.values()])
+                await self._ended.wait()
+            except WorkerFailed:
+                # Told to end before anybody was let in, the workers were stopped at what they were loading.
                 if not self._ending:
-                    ready(facts, [one.process.pid for one in self._places.values()])
-                    await self._ended.wait()
+                    raise
             finally:
                 for task in self._tasks:
                     task.cancel()
@@ -108,10 +112,13 @@ class Supervisor:
 
     async def _begin(self) -> dict[str, Any]:
         """Load everything in every worker, then let clients in."""
-        started = [await self._start(place) for place in range(self.workers)]
-        self._places = dict(enumerate(started))
-        facts = await asyncio.gather(*(one.loaded for one in started))
+        for place in range(self.workers):
+            self._places[place] = await self._start(place)
+            if self._ending:
+                self._end()
+        facts = await asyncio.gather(*(one.loaded for one in self._places.values()))
         listen(self.listening)
+        self._begun = True
         for place, one in self._places.items():
             one.order(OPEN)
             self._go_on(self._watch(place, one))
@@ -205,14 +212,15 @@ class Supervisor:
         self.say("Every worker has been replaced.")
 
     def _end(self) -> None:
-        """Ask every worker to end; asked again, make them."""
-        if self._ending:
-            for one in self._places.values():
-                with suppress(ProcessLookupError):
-                    one.process.kill()
-            return
+        """Ask every worker to end; asked again, or while they still load, make them."""
+        again = self._ending
         self._ending = True
-        self._go_on(self._see_out())
+        if self._begun and not again:
+            self._go_on(self._see_out())
+            return
+        for one in self._places.values():
+            with suppress(ProcessLookupError):
+                one.process.kill()
 
     async def _see_out(self) -> None:
         for one in self._places.values():
