@@ -1,6 +1,7 @@
 """The store in a SQLite file: the promise, and what is SQLite's own."""
 
 import asyncio
+import itertools
 import os
 import shutil
 import sqlite3
@@ -220,7 +221,7 @@ def test_a_long_query_holds_up_nobody(tmp_path):
 
 
 def test_the_write_ahead_log_is_copied_in_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("matinee.serve.sqlite_journal._LONG_LOG", 200_000)
+    monkeypatch.setattr("matinee.serve.sqlite_journal._LONG_LOG", 400_000)
     path = tmp_path / "store.db"
     sizes = []
 
@@ -230,8 +231,9 @@ def test_the_write_ahead_log_is_copied_in_time(tmp_path, monkeypatch):
             sizes.append(Path(f"{path}-wal").stat().st_size)
 
     tell(path, story)
-    assert max(sizes) < 1_500_000
-    assert path.stat().st_size > 400_000
+    # Beyond the limit by one commit; it begins anew again and again, with small commits and with large ones.
+    assert max(sizes) < 1_200_000
+    assert sum(later < earlier for earlier, later in itertools.pairwise(sizes)) > 5
 
 
 def test_histories_and_popularity_are_read_from_indexes_alone(tmp_path):

@@ -141,14 +141,15 @@ class SqliteJournal:
             size = self._log.stat().st_size
         except OSError:
             return
-        if size < _LONG_LOG:
-            self._long_log = _LONG_LOG
-        elif size >= self._long_log:
-            self._long_log = size + _LOG_STEP
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            with suppress(sqlite3.Error):
-                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            self._unlock()
+        if size < self._long_log:
+            return
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        # Where all of it was copied, the next commit begins the log anew.
+        self._long_log = size + _LOG_STEP
+        with suppress(sqlite3.Error):
+            ((_, frames, copied),) = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._long_log = _LONG_LOG if frames == copied else self._long_log
+        self._unlock()
 
     def refusal(self, error: Exception) -> MatineeError | None:
         """The sentence for an error of SQLite's."""
