@@ -37,6 +37,9 @@ POPULAR, LATEST, SIMILAR, BY_CATEGORY = "popular", "latest", "similar", "fallbac
 
 _log = logging.getLogger("matinee.serve")
 
+# Machines' clocks may differ by so much: what is dated later than that is not due yet.
+SKEW_MS = 60_000
+
 # Of viewers with very long histories, so many events are looked at for what was seen and turned down.
 _SEEN = 5_000
 
@@ -242,6 +245,7 @@ class Engine:
             if len(history) >= self._limits.history:
                 # More may have been seen than a model looks at, and nothing of it is to come again.
                 history = await self._store.history(ask.user, max(_SEEN, self._limits.history))
+            history = _due(history, self._now())
         else:
             history = ()
         if ask.what_if:
@@ -332,6 +336,14 @@ class Engine:
             experiment=asked.arm,
             unknown=asked.taken.unknown,
         )
+
+
+def _due(history: Sequence[Seen], now_ms: int) -> Sequence[Seen]:
+    """A history without what was written for later, as Gorse's clients do: it does not count yet."""
+    last = len(history)
+    while last and history[last - 1].time_ms > now_ms + SKEW_MS:
+        last -= 1
+    return history if last == len(history) else history[:last]
 
 
 def _alike_by_categories(ready: ReadyBundle, code: int) -> Float32:

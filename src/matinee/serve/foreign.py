@@ -19,9 +19,6 @@ from matinee.serve.refusals import Refusal
 from matinee.serve.service import Limits
 
 Handler = Callable[[Request], Awaitable[Response]]
-# Machines' clocks may differ by so much: what is dated later than that is not due yet.
-SKEW_MS = 60_000
-
 # Ways of writing a moment that Gorse's clients use and ISO 8601 does not know.
 _OTHER_WAYS = (
     "%Y/%m/%d %H:%M:%S",

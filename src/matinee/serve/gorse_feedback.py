@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from matinee.serve.engine import SKEW_MS
 from matinee.serve.fold import Feedback, fold
-from matinee.serve.foreign import SKEW_MS, moment_text
+from matinee.serve.foreign import moment_text
 from matinee.serve.gorse_shapes import COMMENT
 from matinee.serve.records import Stored
 from matinee.serve.store import Store
