@@ -74,8 +74,10 @@ def shown(text: str, longest: int = LONGEST_TITLE) -> str:
     What turns the direction of writing or cannot be seen is taken out, so that a title can neither look like
     another nor reach beyond its place.
     """
-    # Much more than is shown need not be looked at.
-    seen = "".join(" " if _is_blank(letter) else letter for letter in text[: 8 * longest] if _is_seen(letter))
+    # Much more than is shown need not be looked at; and hardly any title has letters that are none.
+    seen = text[: 8 * longest]
+    if not seen.isprintable():
+        seen = "".join(" " if _is_blank(letter) else letter for letter in seen if _is_seen(letter))
     line = " ".join(seen.split())
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
 

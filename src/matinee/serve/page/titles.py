@@ -16,6 +16,7 @@ _MOST_WORDS = 8
 _LONGEST = 100
 # So many that have the words are put in order: those that begin with them come first.
 _MOST_ORDERED = 2_000
+_MOST_KNOWN = 20_000
 
 
 class Titles:
@@ -29,15 +30,16 @@ class Titles:
         self._answers = answers
         self._version: Hashable = None
         self._folded: pa.Array | None = None
+        self._known: dict[str, ItemRecord | None] = {}
 
     async def record(self, item: str) -> ItemRecord | None:
         """What is known of an item; None where nobody knows it."""
-        return known_item(await self._answers.catalogue(), item)
+        return self._record(await self._catalogue(), item)
 
     async def records(self, items: Sequence[str]) -> dict[str, ItemRecord]:
         """What is known of several; those that nobody knows are left out."""
-        catalogue = await self._answers.catalogue()
-        found = ((item, known_item(catalogue, item)) for item in dict.fromkeys(items))
+        catalogue = await self._catalogue()
+        found = ((item, self._record(catalogue, item)) for item in dict.fromkeys(items))
         return {item: record for item, record in found if record is not None}
 
     async def find(self, words: str, most: int) -> list[ItemRecord]:
@@ -45,16 +47,32 @@ class Titles:
         wanted = words[:_LONGEST].lower().split()[:_MOST_WORDS]
         if not wanted:
             return []
-        catalogue = await self._answers.catalogue()
+        catalogue = await self._catalogue()
         ids = [words.strip(), *self._told(catalogue, wanted), *self._written(catalogue, wanted)]
         found: list[ItemRecord] = []
         for item in dict.fromkeys(ids):
-            record = known_item(catalogue, item)
+            record = self._record(catalogue, item)
             if record is not None and not record.hidden and _fits(record, words.strip(), wanted):
                 found.append(record)
                 if len(found) == most:
                     break
         return found
+
+    async def _catalogue(self) -> Catalogue:
+        """The catalogue; what was made of an earlier one is forgotten."""
+        catalogue = await self._answers.catalogue()
+        if self._version != catalogue.version:
+            self._version, self._folded = catalogue.version, None
+            self._known.clear()
+        return catalogue
+
+    def _record(self, catalogue: Catalogue, item: str) -> ItemRecord | None:
+        """What is known of an item; the same items are asked for again and again."""
+        if item not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[item] = known_item(catalogue, item)
+        return self._known[item]
 
     def _told(self, catalogue: Catalogue, wanted: Sequence[str]) -> list[str]:
         """Ids of what the store calls so."""
@@ -65,9 +83,8 @@ class Titles:
         """Ids of what the bundle calls so, those that begin with the words first."""
         table = catalogue.table
         column = "title" if "title" in table.column_names else "id"
-        if self._folded is None or self._version != catalogue.version:
+        if self._folded is None:
             self._folded = pc.utf8_lower(table.column(column).combine_chunks().cast(pa.string()))
-            self._version = catalogue.version
         mask = pc.match_substring(self._folded, wanted[0])
         for word in wanted[1:]:
             mask = pc.and_(mask, pc.match_substring(self._folded, word))
