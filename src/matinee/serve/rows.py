@@ -43,7 +43,7 @@ def impression_row(shown: Impression) -> Row:
 
 def stored_of(row: Row) -> Stored:
     """An event from (seq, user, item, kind, value, time_ms, event_id ... properties, sets)."""
-    return Stored(*row[:-1], bool(row[-1]))
+    return Stored._make((*row[:-1], bool(row[-1])))
 
 
 def shown_of(row: Row) -> Shown:
