@@ -292,6 +292,8 @@ class _Reader:
             return float(self._take("number"))
         if self._peek("parameter") is not None:
             return Parameter(self._take("parameter")[1:])
+        if self._peek("word") is None:
+            raise self._refusal("expected a text in double quotes, a number, $NAME or CurrentItem.FIELD")
         return CurrentItem(self._field((CURRENT_ITEM,))[1])
 
     def skip(self, sign: str) -> bool:
