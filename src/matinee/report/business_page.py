@@ -44,7 +44,7 @@ def business_page(told: Mapping[str, Any]) -> str:
     return page
 
 
-def _chart(rates: Sequence[Mapping[str, Any]], title: str, strong: int = -1) -> str:
+def _chart(rates: Sequence[Mapping[str, Any]], title: str, strong: int | None = None) -> str:
     """Dots of click-through: markup; empty where there is nothing to draw."""
     dots = [
         Dot(
@@ -52,7 +52,7 @@ def _chart(rates: Sequence[Mapping[str, Any]], title: str, strong: int = -1) -> 
             mean=rate["rate"]["mean"],
             low=rate["rate"]["low"],
             high=rate["rate"]["high"],
-            strong=strong in (place, place - len(rates)),
+            strong=place == strong,
         )
         for place, rate in enumerate(rates)
     ]
