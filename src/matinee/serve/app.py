@@ -31,6 +31,7 @@ Metrics = Callable[[], Awaitable[bytes]]
 ROUTE = "matinee.route"
 _PROMETHEUS: Header = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_OURS = no(500, "Something went wrong here, not with the request; the server's log says what.")
 _LOOKED_AT = frozenset(
     {b"authorization", b"x-api-key", b"host", b"origin", b"sec-fetch-site", b"content-length"}
 )
@@ -99,6 +100,7 @@ class App:
             await send({"type": "websocket.close", "code": 1003, "reason": "There are no sockets here."})
 
     async def _http(self, scope: Scope, receive: Receive, send: Outgoing) -> None:
+        bodiless = scope["method"] == "HEAD"
         try:
             found = {name: value for name, value in scope["headers"] if name in _LOOKED_AT}
             self._refuse_foreign(scope, found)
@@ -106,27 +108,33 @@ class App:
             if at is None:
                 await self._faces(scope, receive, send, found)
                 return
-            resource, scope["path_params"] = at
-            scope[ROUTE] = (resource.path, "native")
-            if self._keys is not None:
-                operation = resource.operation(scope["method"])
-                if operation is not None and operation.scope:
-                    await self._keys.check(key_of(found), operation.scope)
-            await resource(scope, receive, send)
+            reply = await self._native(at[0], at[1], scope, receive, found)
         except (MatineeError, HTTPException) as error:
             if send.begun:
                 raise
-            await send_reply(send, _reply_to(error), bodiless=scope["method"] == "HEAD")
+            reply = _reply_to(error)
         except ConnectionResetError:
             # Who went away is told nothing.
             return
         except Exception:
             if not send.begun:
-                reply = no(
-                    500, "Something went wrong here, not with the request; the server's log says what."
-                )
-                await send_reply(send, reply, bodiless=scope["method"] == "HEAD")
+                await send_reply(send.plain, _OURS, bodiless=bodiless)
             raise
+        await send_reply(send.plain, reply, bodiless=bodiless)
+
+    async def _native(
+        self,
+        resource: Resource,
+        names: dict[str, str],
+        scope: Scope,
+        receive: Receive,
+        found: Mapping[bytes, bytes],
+    ) -> Reply:
+        scope["path_params"], scope[ROUTE] = names, (resource.path, "native")
+        operation = resource.operation(scope["method"])
+        if self._keys is not None and operation is not None and operation.scope:
+            await self._keys.check(key_of(found), operation.scope)
+        return await resource.reply(scope, receive)
 
     async def _faces(self, scope: Scope, receive: Receive, send: Send, found: Mapping[bytes, bytes]) -> None:
         router = self._routers.at(scope["path"])
@@ -157,12 +165,16 @@ class App:
 
 
 class Outgoing:
-    """A request's `send`: remembers whether an answer has begun, and adds what every answer bears."""
+    """A request's `send`: remembers whether an answer has begun, and adds what every answer bears.
 
-    __slots__ = ("_send", "begun")
+    Args:
+        send: the server's, which is kept as `plain`.
+    """
+
+    __slots__ = ("begun", "plain")
 
     def __init__(self, send: Send) -> None:
-        self._send, self.begun = send, False
+        self.plain, self.begun = send, False
 
     async def __call__(self, message: Message) -> None:
         """Send one message of the answer."""
@@ -172,7 +184,7 @@ class Outgoing:
             there = {name.lower() for name, _ in headers}
             headers += [one for one in SECURITY if one[0] not in there]
             message["headers"] = headers
-        await self._send(message)
+        await self.plain(message)
 
 
 def _figures(metrics: Metrics) -> Operation:

@@ -119,13 +119,20 @@ class Resource:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; names of the path are in `scope["path_params"]`."""
+        reply = await self.reply(scope, receive)
+        await send_reply(send, reply, bodiless=scope["method"] == "HEAD")
+
+    async def reply(self, scope: Scope, receive: Receive) -> Reply:
+        """What one request is answered.
+
+        Raises:
+            Refusal: it is not.
+        """
         method = scope["method"]
         operation = self.operation(method)
-        if operation is None:
-            reply = Reply(b"", 204, (self.allow,)) if method == "OPTIONS" else self._not_allowed(method)
-        else:
-            reply = await self._answer(operation, scope, receive)
-        await send_reply(send, reply, bodiless=method == "HEAD")
+        if operation is not None:
+            return await self._answer(operation, scope, receive)
+        return Reply(b"", 204, (self.allow,)) if method == "OPTIONS" else self._not_allowed(method)
 
     async def _answer(self, operation: Operation, scope: Scope, receive: Receive) -> Reply:
         path = scope["path_params"]
@@ -182,14 +189,13 @@ class Table:
     """
 
     def __init__(self, resources: Iterable[Resource]) -> None:
-        self._plain: dict[bytes, Resource] = {}
-        self._named: dict[int, list[tuple[tuple[str, ...], Resource]]] = {}
-        for one in resources:
-            self._plain[one.path.encode()] = one
-            segments = tuple(one.path.split("/")[1:])
+        self._plain = {one.path.encode(): one for one in resources}
+        self._named: dict[int, list[tuple[list[bytes], Resource]]] = {}
+        for one in self._plain.values():
+            segments = one.path.encode().split(b"/")[1:]
             self._named.setdefault(len(segments), []).append((segments, one))
 
-    def find(self, path: bytes) -> tuple[Resource, Mapping[str, str]] | None:
+    def find(self, path: bytes) -> tuple[Resource, dict[str, str]] | None:
         """The resource of a path as it was sent, and what stands for its names; None where there is none.
 
         Raises:
@@ -200,18 +206,20 @@ class Table:
             return plain, {}
         sent = path.split(b"/")[1:]
         for segments, resource in self._named.get(len(sent), ()):
-            if all(
-                mine.startswith("{") or mine.encode() == unquote_to_bytes(theirs)
-                for mine, theirs in zip(segments, sent, strict=True)
-            ):
-                pairs = zip(segments, sent, strict=True)
-                return resource, {mine[1:-1]: _id(theirs) for mine, theirs in pairs if mine.startswith("{")}
+            names = {}
+            for mine, theirs in zip(segments, sent, strict=True):
+                if mine.startswith(b"{"):
+                    names[mine] = theirs
+                elif mine != theirs and mine != unquote_to_bytes(theirs):
+                    break
+            else:
+                return resource, {name[1:-1].decode(): _id(value) for name, value in names.items()}
         return None
 
 
 def _id(segment: bytes) -> str:
     try:
-        text = unquote_to_bytes(segment).decode()
+        text = (unquote_to_bytes(segment) if b"%" in segment else segment).decode()
     except UnicodeDecodeError:
         raise Malformed("The id in the path is not UTF-8: percent-encode it as such.", "path") from None
     if not 0 < len(text) <= LONGEST_ID or "\x00" in text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 import msgspec
 import msgspec.inspect
@@ -45,9 +45,7 @@ class QueryReader:
         if not query:
             return self._empty
         try:
-            pairs = parse_qsl(
-                query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST
-            )
+            pairs = _pairs(query.decode("ascii"))
         except ValueError:
             raise Malformed(
                 f"The query is not percent-encoded UTF-8 of at most {_MOST} fields.", "query"
@@ -75,6 +73,23 @@ class QueryReader:
         if name in found:
             raise Malformed(f"{name} is given twice: expected one.", name)
         found[name] = _value(name, kind, text)
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """Names and values of a query.
+
+    Raises:
+        ValueError: there are too many, or they are not UTF-8.
+    """
+    parts = query.split("&")
+    if len(parts) > _MOST:
+        raise ValueError
+    pairs = [part.partition("=") for part in parts if part]
+    return [(_text(name), _text(value)) for name, _, value in pairs]
+
+
+def _text(sent: str) -> str:
+    return unquote_plus(sent, errors="strict") if "%" in sent or "+" in sent else sent
 
 
 def _value(name: str, kind: str, text: str) -> Any:

@@ -34,7 +34,7 @@ class Reply(NamedTuple):
     Attributes:
         body: all of it, or what comes before `more`.
         status: HTTP's.
-        headers: beside type, length and those of safety.
+        headers: beside type, length and those that are in every answer.
         kind: the header that says what it is.
         more: the rest, in parts; its length is then not said.
     """
@@ -75,7 +75,7 @@ def no_headers(status: int) -> tuple[Header, ...]:
 
 async def send_reply(send: Send, reply: Reply, *, bodiless: bool = False) -> None:
     """Send a reply; `bodiless`: its headers alone, as HEAD asks."""
-    headers = [*reply.headers]
+    headers = [*SECURITY, *reply.headers]
     if reply.status != HTTPStatus.NO_CONTENT:
         headers.append(reply.kind)
     if reply.more is None and reply.status != HTTPStatus.NO_CONTENT:
