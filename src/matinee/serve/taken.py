@@ -59,7 +59,10 @@ class Reading:
         if self.meaning.session_gap_ms is not None:
             chosen = _folded(chosen, self.meaning.session_gap_ms, self._strength)
         if self._set:
-            chosen = list({(one.item, one.kind): one for one in reversed(chosen)}.values())[::-1]
+            first: dict[tuple[str, str], Seen] = {}
+            for one in chosen:
+                first.setdefault((one.item, one.kind), one)
+            chosen = list(first.values())
         codes = live.codes([one.item for one in chosen])
         known = live.known
         events = [pair for pair in zip(codes, chosen, strict=True) if 0 <= pair[0] < known]
