@@ -3,8 +3,8 @@
     python benchmarks/tuned.py --sets beauty,toys,ml-1m-timed,ml-1m
 
 Settings one step away from the default (`steps`) are fitted and compared with it on validation; then the
-steps that helped are taken together. What ranks validation best is judged on the test, once, and set beside the
-default's figures of results/network-SET.json, which have the same protocol and seed. Results go to
+steps that helped are taken together. What ranks validation best is judged on the test, once, and set beside
+the default's figures of results/network-SET.json, which have the same protocol and seed. Results go to
 results/tuned-SET.json.
 """
 
