@@ -84,6 +84,38 @@ def _list(values: list[float], digits: int) -> str:
     return ", ".join(f"{value:,.{digits}f}" for value in values)
 
 
+def tuned_lines(found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """The default beside what tuning it to each set came to: name of a set -> its result."""
+    if not found:
+        return
+    steps = list(dict.fromkeys(one["step"] for result in found.values() for one in result["tries"]))
+    single = [step for step in steps if " and " not in step]
+    yield "### One default for all sets, beside settings tuned to each\n"
+    yield (
+        f"NDCG@10 of the blend on validation with {len(single)} steps away from its default, one at a time "
+        f"({', '.join(single)}), then those together that helped; what ranked validation best was scored "
+        "once on the test.\n"
+    )
+    yield "| set | default, validation | steps, validation | chosen | default, test | chosen, test | |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, result in found.items():
+        tried = "; ".join(f"{one['step']} {_short(one['validation'])}" for one in result["tries"])
+        test = result["tuned"]["test"] if result["tuned"] else result["default"]["test"]
+        yield (
+            f"| {name} | {_short(result['default']['validation'])} | {tried} | {result['chosen']} "
+            f"| {_short(result['default']['test'])} | {_short(test)} | {result['ratio']:.1%} |"
+        )
+    worst = min(result["ratio"] for result in found.values())
+    state = "reached" if worst >= 0.95 else "**missed**"
+    yield ""
+    yield f"Bar: the default at least 95 % of the tuned figure; found {worst:.1%} at worst: {state}. "
+    yield f"`{next(iter(found.values()))['command']}`\n"
+
+
+def _short(value: float) -> str:
+    return f"{value:.4f}".lstrip("0")
+
+
 def memory_lines(found: dict[str, Any] | None) -> Iterator[str]:
     """What training was predicted to take, and took."""
     if found is None:
