@@ -10,6 +10,8 @@ from matinee.core.settings import config_values
 from matinee.recommenders import make_recommender
 from matinee.recommenders.blend import Blend, _some
 from matinee.recommenders.held_out import hold_out, without
+from matinee.recommenders.ials import Ials
+from matinee.recommenders.transitions import Transitions
 from matinee.testing.made_logs import log_of
 from matinee.testing.recommenders import RecommenderTests
 from matinee.testing.tastes import predictable_log
@@ -66,6 +68,51 @@ def test_the_chosen_weights_rank_what_was_held_out_at_least_as_well_as_others(lo
         other = dataclasses.replace(model.parts["blend"], settings=settings)
         reweighed = dataclasses.replace(model, parts={**model.parts, "blend": other})
         assert held.ndcg(reweighed.scores, log.n_items) <= best + 0.02, (chosen, weights)
+
+
+class Fixed:
+    """Scores that are the same for all items but the one that is right."""
+
+    def __init__(self, held, right, wrong):
+        self.held, self.right, self.wrong = held, right, wrong
+
+    def score(self, askers):
+        rows = np.searchsorted(self.held.askers.viewers, askers.viewers)
+        scores = np.full((len(askers), 75), self.wrong, np.float32)
+        scores[np.arange(len(askers)), self.held.targets[rows]] = self.right
+        return scores
+
+
+@pytest.mark.parametrize("partners", [("transitions", "ials"), ("ials", "transitions")])
+def test_each_partner_has_its_own_weight_and_its_own_floor(log, monkeypatch, partners):
+    """One partner is right, by log(1 / 2e-4) = 8.5 of its floor, the other wrong, by log(1e6 / 1e-2) = 18.4.
+
+    Of the weights that rank the right item first, 1 and .25 are the nearest to 1 and 1.
+    """
+    held = hold_out(log, 0)
+    said = {"network": (0.0, 0.0), "linear": (1.0, 0.0), "factors": (0.0, 1e6)}
+    monkeypatch.setattr(
+        "matinee.recommenders.blend.make_scorer", lambda part, _: Fixed(held, *said[part.kind])
+    )
+    model = make_recommender("blend", {**SMALL, "partners": partners}).fit(log)
+    found = model.parts["blend"].settings
+    assert found["parts"] == ["sequential", *partners]
+    told = dict(zip(partners, zip(found["weights"], found["floors"], strict=True), strict=True))
+    assert told == {"transitions": ([1.0], 2e-4), "ials": ([0.25], 1e-2)}
+
+
+def test_weights_are_chosen_by_parts_that_never_saw_what_is_held_out(log, monkeypatch):
+    learnt, held = [], len(hold_out(log, 0))
+    for partner in (Transitions, Ials):
+        plain = partner.fit
+
+        def watched(self, taught, plain=plain, **more):
+            learnt.append((self.name, len(log.histories.items) - len(taught.histories.items)))
+            return plain(self, taught, **more)
+
+        monkeypatch.setattr(partner, "fit", watched)
+    make_recommender("blend", SMALL).fit(log)
+    assert sorted(learnt) == [("ials", held), ("transitions", 0), ("transitions", held)]
 
 
 def test_given_weights_are_used_as_they_are(log):

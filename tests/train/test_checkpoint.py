@@ -69,6 +69,23 @@ def test_asked_to_stop_it_stops_and_goes_on(tmp_path, steps):
     same(fitted(kept(tmp_path)), fitted())
 
 
+@pytest.mark.parametrize("steps", [7, 13])
+def test_gone_on_with_it_knows_its_best_and_how_long_that_was_ago(tmp_path, steps):
+    """The first pass is the best, so patience ends after the third, of the first one's weights."""
+
+    def run_of(run):
+        plan = replace(PLAN, passes=6, patience=2)
+        return train(NextItem(), loss_of, made_passes(), plan, run, lambda network: -network.calls.item())
+
+    asked = iter([False] * steps + [True])
+    with pytest.raises(Stopped):
+        run_of(kept(tmp_path, 1000.0, should_stop=lambda: next(asked)))
+    done = run_of(kept(tmp_path))
+    same(done, run_of(Run()))
+    assert done.validation == -6
+    assert len(done.curve) == 3
+
+
 def test_without_a_folder_it_says_that_nothing_was_kept():
     with pytest.raises(Stopped, match=r"nothing of it was kept: give a checkpoint folder"):
         fitted(Run(should_stop=lambda: True))
@@ -246,6 +263,21 @@ def test_a_draft_of_a_killed_run_is_in_nobodys_way(tmp_path):
     (tmp_path / "draft/state.json").write_text("{")
     assert write_checkpoint(tmp_path, taken).name == "000001"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000001"]
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    plain, synced = os.fsync, []
+
+    def watched(opened):
+        synced.append((os.fstat(opened).st_ino, sorted(path.name for path in tmp_path.iterdir())))
+        plain(opened)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    taken = snapshot(begin(NextItem(), PLAN, {"cpu": torch.get_rng_state()}))
+    final = write_checkpoint(tmp_path, taken)
+    before = {number for number, names in synced if names == ["draft"]}
+    assert before == {path.stat().st_ino for path in (final, *final.iterdir())}
+    assert synced[-1] == (tmp_path.stat().st_ino, [final.name])
 
 
 def test_the_background_writes_one_at_a_time_and_training_goes_on(tmp_path, monkeypatch):
