@@ -51,7 +51,7 @@ def test_not_a_weight_depends_on_what_is_held_out(log):
     assert one.settings["validation"] != two.settings["validation"]
 
 
-@pytest.mark.parametrize("change", [with_other_events])
+@pytest.mark.parametrize("change", [with_other_events, with_other_answers])
 def test_no_checkpoint_of_another_log_is_gone_on_with(log, change, tmp_path):
     other = change(log)
     fitted(log, checkpoints=tmp_path)

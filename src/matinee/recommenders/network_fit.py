@@ -64,7 +64,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
             run,
             # Where nobody can be asked, all passes would seem alike, and the first one the best.
             judge if len(held) >= _FEWEST else None,
-            key=_key(config, taught),
+            key=_key(config, taught, held),
         )
     facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
     if trained.validation is not None:
@@ -106,8 +106,8 @@ def _start_of(config: SequentialConfig, log: Log, seed: int) -> np.ndarray[Any, 
     return near
 
 
-def _key(config: SequentialConfig, log: Log) -> str:
-    """What a checkpoint is of: these settings, and these very events."""
+def _key(config: SequentialConfig, log: Log, held: HeldOut) -> str:
+    """What a checkpoint is of: these settings, these very events, and what is asked after every pass."""
     histories = log.histories
     digest = hashlib.blake2b(repr((config_values(config), log.n_items)).encode(), digest_size=16)
     for column in (
@@ -116,6 +116,8 @@ def _key(config: SequentialConfig, log: Log) -> str:
         histories.weights,
         histories.targets,
         histories.times,
+        held.askers.viewers,
+        held.targets,
     ):
         digest.update(b"" if column is None else np.ascontiguousarray(column).data)
     return digest.hexdigest()
