@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from matinee.answers.scorers import make_scorer
-from matinee.core.errors import SettingsError
+from matinee.core.errors import SettingsError, Stopped
 from matinee.core.run import Run
 from matinee.core.settings import config_values
 from matinee.recommenders import make_recommender
@@ -113,6 +113,34 @@ def test_weights_are_chosen_by_parts_that_never_saw_what_is_held_out(log, monkey
         monkeypatch.setattr(partner, "fit", watched)
     make_recommender("blend", SMALL).fit(log)
     assert sorted(learnt) == [("ials", held), ("transitions", 0), ("transitions", held)]
+
+
+def test_its_bar_never_goes_back(log):
+    told = []
+    make_recommender("blend", SMALL).fit(log, run=Run(tell=told.append))
+    shares = [step.share for step in told]
+    assert len(shares) > 3
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0 > shares[-2]
+
+
+@pytest.mark.parametrize(
+    ("keeps", "words"), [(False, "nothing of it was kept"), (True, "goes on from there")]
+)
+def test_asked_to_stop_once_its_network_is_there_it_stops(log, monkeypatch, tmp_path, keeps, words):
+    told = []
+
+    def never(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(Transitions, "fit", never)
+    run = Run(
+        checkpoints=tmp_path if keeps else None,
+        tell=told.append,
+        should_stop=lambda: bool(told) and told[-1].doing == "closed forms",
+    )
+    with pytest.raises(Stopped, match=f"once its network was trained, .*{words}"):
+        make_recommender("blend", SMALL).fit(log, run=run)
 
 
 def test_given_weights_are_used_as_they_are(log):

@@ -12,7 +12,7 @@ join them came to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, ClassVar
@@ -21,7 +21,7 @@ import numpy as np
 
 from matinee.answers.model import Model, context_of
 from matinee.answers.scorers import make_scorer
-from matinee.core.errors import SettingsError
+from matinee.core.errors import SettingsError, Stopped
 from matinee.core.promise import Log, Needs, Part, Scorer
 from matinee.core.run import Run, Step
 from matinee.core.settings import config_values, make_config
@@ -40,6 +40,8 @@ _PARTNERS: Mapping[str, tuple[type[Any], float, tuple[float, ...]]] = {
 }
 # What a viewer likes at all does not hang on the last event: fitted once, without what is held out.
 _ONCE = frozenset({"ials"})
+# The network's share of a fit.
+_TRAINING = 0.9
 # Scores looked at to choose the weights: of fewer viewers where the catalogue is large.
 _CELLS = 5e7
 
@@ -122,7 +124,8 @@ class Blend:
         run = run or Run()
         held = hold_out(log, seed)
         parts = {"sequential": self._network_part(log, held, seed, run)}
-        run.tell(Step(share=0.9, doing="closed forms"))
+        run.tell(Step(share=_TRAINING, doing="closed forms"))
+        _heed(run)
         partners, taught = self._partners(), without(log, held)
         once = {
             name: partner.fit(taught, seed=seed).parts[name]
@@ -164,7 +167,7 @@ class Blend:
         found = run.kept.find("sequential", values, seed) if run.kept else None
         if found:
             return found[0]
-        part = self._network().part(log, held, seed, run)
+        part = self._network().part(log, held, seed, replace(run, tell=_scaled(run.tell)))
         if run.kept:
             run.kept.keep("sequential", values, seed, part, {})
         return part
@@ -194,6 +197,25 @@ class Blend:
         return list(tried[int(np.argmax(gains))])
 
 
+def _scaled(tell: Callable[[Step], None]) -> Callable[[Step], None]:
+    """Tell a step of the network as one of the whole fit."""
+    return lambda step: tell(replace(step, share=_TRAINING * step.share))
+
+
+def _heed(run: Run) -> None:
+    """Stop between two parts where somebody asked for it.
+
+    Raises:
+        Stopped: somebody did.
+    """
+    if not run.should_stop():
+        return
+    where = "The fit of blend was stopped once its network was trained"
+    if run.kept or run.checkpoints:
+        raise Stopped(f"{where}, which is kept: the same fit goes on from there.")
+    raise Stopped(f"{where}, and nothing of it was kept: give a checkpoint folder to be able to go on.")
+
+
 def _from_even(weights: tuple[float, ...]) -> float:
     """How far weights lie from 1 each."""
     return sum(abs(weight - 1.0) for weight in weights)
@@ -205,6 +227,7 @@ def _partner_part(partner: Any, log: Log, seed: int, run: Run) -> Part:
     found = run.kept.find(partner.name, values, seed) if run.kept else None
     if found:
         return replace(found[0], sums={})
+    _heed(run)
     part: Part = partner.fit(log, seed=seed).parts[partner.name]
     if run.kept:
         run.kept.keep(partner.name, values, seed, part, {})
