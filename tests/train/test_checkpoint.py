@@ -18,7 +18,7 @@ from tests.train.small import NextItem, loss_of, made_passes, share_right
 
 from matinee.core.errors import InputError, Stopped, TooLarge
 from matinee.core.run import Run, Step
-from matinee.train import checkpoint
+from matinee.train import checkpoint, progress
 from matinee.train.checkpoint import Checkpoints, newest_checkpoint, require_disk, write_checkpoint
 from matinee.train.interrupt import Interrupts
 from matinee.train.loop import Trained, train
@@ -84,6 +84,28 @@ def test_gone_on_with_it_knows_its_best_and_how_long_that_was_ago(tmp_path, step
     same(done, run_of(Run()))
     assert done.validation == -6
     assert len(done.curve) == 3
+
+
+def test_gone_on_with_in_the_middle_of_a_pass_its_end_is_told_by_this_runs_pace(tmp_path, monkeypatch):
+    asked = iter([False] * 5 + [True])
+    with pytest.raises(Stopped):
+        fitted(kept(tmp_path, 1000.0, should_stop=lambda: next(asked)))
+    told: list[Step] = []
+    monkeypatch.setattr(progress, "_EVERY_S", 0.0)
+    # A clock by which a step takes ten seconds, and nothing else takes any.
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+
+    def slow(network, batch):
+        now[0] += 10.0
+        return loss_of(network, batch)
+
+    fitted(kept(tmp_path, 1000.0, tell=told.append), slow)
+    # One step ends the first of three passes; 12 of 10 seconds each are left.
+    left = {round(step.share, 3): step.left_s for step in told}
+    assert left[0.333] in (None, pytest.approx(120.0))
+    assert left[0.667] == pytest.approx(60.0)
+    assert told[-1].left_s == 0.0
 
 
 def test_without_a_folder_it_says_that_nothing_was_kept():
