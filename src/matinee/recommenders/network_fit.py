@@ -20,9 +20,10 @@ from matinee.core.settings import config_values
 from matinee.networks.losses import sampled_loss, softmax_loss
 from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.held_out import HeldOut, without
+from matinee.recommenders.network_cost import network_size
 from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved, settings_of
 from matinee.recommenders.start_vectors import start_vectors
-from matinee.train.device import find_place, return_large_memory, threads_for
+from matinee.train.device import find_place, require_on, return_large_memory, threads_for
 from matinee.train.loop import train
 from matinee.train.plan import Plan
 from matinee.train.sequences import Batch, Reading, next_events, other_halves
@@ -38,6 +39,8 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
     taught = without(log, held)
     config = resolved(config, log)
     settings = settings_of(config, log)
+    place = find_place(run.device, run.precision)
+    require_on(place, network_size(config, log, half=place.half))
     network = network_of(config, log.n_items, ordered=log.ordered, seed=seed)
     with torch.no_grad():
         network.items.copy_(torch.from_numpy(_start_of(config, taught, seed)))
@@ -46,7 +49,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
         batch_events=config.batch_events or 1,
         times=config.times,
         last=config.last,
-        device=str(find_place(run.device, run.precision).device),
+        device=str(place.device),
     )
     passes = (next_events if log.ordered else other_halves)(taught.histories, reading, seed)
     context = context_of(taught)
