@@ -143,9 +143,25 @@ def test_asked_to_stop_once_its_network_is_there_it_stops(log, monkeypatch, tmp_
         make_recommender("blend", SMALL).fit(log, run=run)
 
 
+def test_a_model_says_on_how_many_events_its_weights_were_chosen(log, model):
+    assert model.parts["blend"].settings["held_back"] == len(hold_out(log, 0))
+    assert "note" not in model.parts["blend"].settings
+
+
+def test_a_log_too_short_to_hold_any_event_back_is_said_to_be():
+    log = log_of([[0, 1], [1]], n_items=3)
+    note = make_recommender("blend", SMALL).fit(log).parts["blend"].settings["note"]
+    assert note.endswith("Too few events to hold any back: all passes are made. The parts weigh alike.")
+    given = make_recommender("blend", {**SMALL, "weights": (1.0, 2.0)}).fit(log).parts["blend"].settings
+    assert "weigh alike" not in given["note"]
+    note = make_recommender("sequential", SMALL["sequential"]).fit(log_of([[0, 1, 2]])).parts["sequential"]
+    assert "1 event held back: too few to tell when to stop, all passes are made." in note.settings["note"]
+
+
 def test_given_weights_are_used_as_they_are(log):
     model = make_recommender("blend", {**SMALL, "weights": (0.7, 0.1)}).fit(log)
     assert model.parts["blend"].settings["weights"] == [[0.7], [0.1]]
+    assert model.parts["blend"].settings["held_back"] is None
 
 
 def test_a_network_without_partners_answers_alone(log):
@@ -199,7 +215,10 @@ def test_a_parts_settings_are_written_with_a_dot():
     ("settings", "words"),
     [
         ({"sequential.widht": 3}, "width"),
-        ({"partners": ("ease",)}, "ease"),
+        ({"partners": ("foo",)}, "Unknown partner of blend 'foo': known are ials, transitions"),
+        ({"passes": 1}, "Unknown setting of blend 'passes': did you mean 'sequential.passes'"),
+        ({"ridge": 1}, "did you mean 'transitions.ridge' or 'ials.ridge'"),
+        ({"transitions.ridge": -3}, "ridge"),
         ({"partners": ("ials", "ials")}, "once"),
         ({"weights": (1.0,)}, "2 weights"),
         ({"weights": (1.0, -1.0)}, "at least 0"),

@@ -13,7 +13,7 @@ join them came to.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from matinee.answers.model import Model, context_of
 from matinee.answers.scorers import make_scorer
-from matinee.core.errors import SettingsError, Stopped
+from matinee.core.errors import SettingsError, Stopped, unknown_name
 from matinee.core.promise import Log, Needs, Part, Scorer
 from matinee.core.run import Run, Step
 from matinee.core.settings import config_values, make_config
@@ -69,7 +69,9 @@ class BlendConfig:
     def __post_init__(self) -> None:
         """Refuse partners that nobody knows, and weights that are not theirs."""
         unknown = [name for name in self.partners if name not in _PARTNERS]
-        if unknown or len(set(self.partners)) < len(self.partners):
+        if unknown:
+            raise unknown_name("partner of blend", unknown[0], _PARTNERS)
+        if len(set(self.partners)) < len(self.partners):
             known = " and ".join(_PARTNERS)
             raise SettingsError(
                 f"blend joins each of {known} once at most, found {', '.join(self.partners)}."
@@ -103,6 +105,8 @@ class Blend:
 
     def __init__(self, **settings: Any) -> None:
         self.config = _config(settings)
+        # Some settings are looked at by their recommender only: it says now what it would say in a fit.
+        self._network(), self._partners()
 
     def needs(self, log: Log) -> Needs:
         """Predict what a fit will take: the parts come one after the other, the partners twice."""
@@ -138,14 +142,7 @@ class Blend:
             for name, partner in partners.items()
         }
         run.tell(Step(share=1.0, doing="joined"))
-        settings = {
-            "parts": ["sequential", *partners],
-            "floors": [_PARTNERS[name][1] for name in partners],
-            "weights": [[weight] for weight in weights],
-            "lengths": [],
-        }
-        note = parts["sequential"].settings.get("note")
-        joined = Part(kind="product", settings=settings | ({"note": note} if note else {}), tensors={})
+        joined = self._joined(weights, held, log.n_items, parts["sequential"].settings.get("note"))
         return Model(
             name=self.name,
             config=config_values(self.config),
@@ -171,6 +168,30 @@ class Blend:
         if run.kept:
             run.kept.keep("sequential", values, seed, part, {})
         return part
+
+    def _joined(self, weights: list[float], held: HeldOut, n_items: int, note: str | None) -> Part:
+        """The part that answers.
+
+        Args:
+            weights: of each partner.
+            held: what is held out.
+            n_items: size of the catalogue.
+            note: what the network's fit says of itself.
+        """
+        names = self.config.partners
+        given = bool(self.config.weights) or not names
+        settings: dict[str, Any] = {
+            "parts": ["sequential", *names],
+            "floors": [_PARTNERS[name][1] for name in names],
+            "weights": [[weight] for weight in weights],
+            "lengths": [],
+            # So many events the weights were chosen on; none where they were given.
+            "held_back": None if given else sum(len(rows) for rows in _some(held, n_items)),
+        }
+        alike = "" if given or len(held) else "The parts weigh alike."
+        if note or alike:
+            settings["note"] = " ".join(words for words in (note, alike) if words)
+        return Part(kind="product", settings=settings, tensors={})
 
     def _choose(self, taught: Log, held: HeldOut, parts: Mapping[str, Part], seed: int) -> list[float]:
         """The weights by which the events held out are ranked best; all 1 where there are none.
@@ -261,6 +282,16 @@ def _gains(
     return np.array(found)
 
 
+def _refuse_bare(key: str, classes: Mapping[str, type[Any]]) -> None:
+    """Refuse a setting of a part that stands without the part's name."""
+    if key in {field.name for field in fields(BlendConfig)}:
+        return
+    owners = [name for name, cls in classes.items() if key in {field.name for field in fields(cls)}]
+    if owners:
+        near = " or ".join(repr(f"{name}.{key}") for name in owners)
+        raise SettingsError(f"Unknown setting of blend {key!r}: did you mean {near}?")
+
+
 def _config(settings: Mapping[str, Any]) -> BlendConfig:
     """The config from settings whose keys may name a part's own."""
     classes: dict[str, type[Any]] = {"sequential": SequentialConfig}
@@ -269,6 +300,7 @@ def _config(settings: Mapping[str, Any]) -> BlendConfig:
     inner: dict[str, dict[str, Any]] = {name: {} for name in classes}
     for key, value in settings.items():
         part, dot, rest = key.partition(".")
+        _refuse_bare(key, classes)
         if part in inner and dot:
             inner[part][rest] = value
         elif part in inner and isinstance(value, Mapping):

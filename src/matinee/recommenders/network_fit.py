@@ -17,6 +17,7 @@ from matinee.core.promise import Log, Part
 from matinee.core.run import Run
 from matinee.core.seeds import generator
 from matinee.core.settings import config_values
+from matinee.core.words import counted
 from matinee.networks.losses import sampled_loss, softmax_loss
 from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.held_out import HeldOut, without
@@ -72,7 +73,20 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
     facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
     if trained.validation is not None:
         facts["validation"] = ["ndcg@10", trained.validation]
+    facts |= _note(settings, len(held))
     return Part(kind="network", settings=settings | facts, tensors=_arrays(trained.best))
+
+
+def _note(settings: Mapping[str, Any], held: int) -> dict[str, str]:
+    """What a fit says of itself, with what too few held-out events mean; empty where it says nothing."""
+    words = [str(settings["note"])] if "note" in settings else []
+    if not held:
+        words.append("Too few events to hold any back: all passes are made.")
+    elif held < _FEWEST:
+        words.append(
+            f"{counted(held, 'event')} held back: too few to tell when to stop, all passes are made."
+        )
+    return {"note": " ".join(words)} if words else {}
 
 
 def network_of(config: SequentialConfig, n_items: int, *, ordered: bool, seed: int) -> SequentialNetwork:
