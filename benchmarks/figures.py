@@ -96,6 +96,8 @@ def interval(found: dict[str, float]) -> str:
 def networks() -> Iterator[str]:
     found = {name: load(f"network-{name}") for name in network_figures.TITLES}
     yield from network_figures.network_lines({name: result for name, result in found.items() if result})
+    tuned = {name: load(f"tuned-{name}") for name in network_figures.TITLES}
+    yield from network_figures.tuned_lines({name: result for name, result in tuned.items() if result})
     yield from network_figures.memory_lines(load("memory_train"))
     peers = load("peers")
     if peers is not None:

@@ -5,7 +5,8 @@
 Every fit runs in a process of its own, on one thread, on what the protocol leaves for training; the test is
 scored once a seed. Means and intervals are over viewers and seeds. The machine's rate of float32 and bfloat16
 products is stated beside the CPU-seconds. Results go to results/network-SET.json. `--tries N` searches N
-settings of each on validation first and writes results/network-SET-tuned.json.
+settings of each on validation first and writes results/network-SET-tuned.json; `--rows blend` measures those
+recommenders only.
 """
 
 from __future__ import annotations
@@ -103,14 +104,15 @@ SETS = {
 }
 
 
-def run(name: str, seeds: Sequence[int], tries: int, refit: bool) -> dict[str, Any]:
+def run(name: str, seeds: Sequence[int], tries: int, refit: bool, rows: Sequence[str]) -> dict[str, Any]:
     """One set: a table for each seed, and each bar with what was found over all of them."""
     chosen = SETS[name]
+    rows = rows or chosen.rows
     log = read_log(str(data_folder() / chosen.log), LogOptions(**chosen.options))
     boards = [
         compare(
             log,
-            chosen.rows,
+            rows,
             tries=tries,
             refit=refit,
             seed=seed,
@@ -119,13 +121,13 @@ def run(name: str, seeds: Sequence[int], tries: int, refit: bool) -> dict[str, A
         )
         for seed in seeds
     ]
-    bars = [measure(boards, bar) for bar in chosen.bars]
-    bars += [beaten(board, other) for board in boards for other in chosen.beats]
+    bars = [measure(boards, bar) for bar in chosen.bars if bar.name in rows]
+    bars += [beaten(board, other) for board in boards for other in chosen.beats if other in rows]
     facts = stamp()
     return {
         "set": name,
         "bars": bars,
-        "figures": [figures_of(boards, row) for row in chosen.rows],
+        "figures": [figures_of(boards, row) for row in rows],
         "matmul_gflops": matmul_rates(),
         "boards": [board.to_json() for board in boards],
         **facts,
@@ -243,6 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--tries", type=int, default=1)
+    parser.add_argument("--rows", default="", help="recommenders, separated by commas; none: all of a set")
     parser.add_argument("--refit", action="store_true", help="fit again on training and validation")
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args(arguments)
@@ -250,9 +253,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if name not in SETS:
             sys.exit(f"Unknown set {name!r}: known are {', '.join(SETS)}.")
     one_thread()
+    rows = tuple(row for row in asked.rows.split(",") if row)
     for name in asked.sets.split(","):
         print(name, flush=True)
-        result = run(name, [int(seed) for seed in asked.seeds.split(",")], asked.tries, asked.refit)
+        seeds = [int(seed) for seed in asked.seeds.split(",")]
+        result = run(name, seeds, asked.tries, asked.refit, rows)
         tag = ("-tuned" if asked.tries > 1 else "") + ("-refit" if asked.refit else "")
         write_result(f"network-{name}{tag}", result, asked.out)
         show(result)

@@ -7,6 +7,11 @@ from typing import Any
 
 from peers.table import peers_table
 
+# Settings that tuned.py tries one at a time, before those that helped together.
+_STEPS = 3
+# Shares of RecTools' CPU-seconds and memory that our network is to take at most.
+_COST_BAR, _MEMORY_BAR = 1 / 20, 1.0
+
 TITLES = {
     "ml-1m": "MovieLens-1M, leave-one-out",
     "beauty": "Amazon Beauty, leave-one-out",
@@ -84,6 +89,37 @@ def _list(values: list[float], digits: int) -> str:
     return ", ".join(f"{value:,.{digits}f}" for value in values)
 
 
+def tuned_lines(found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """The default beside what tuning it to each set came to: name of a set -> its result."""
+    if not found:
+        return
+    single = [one["step"] for one in next(iter(found.values()))["tries"][:_STEPS]]
+    yield "### One default for all sets, beside settings tuned to each\n"
+    yield (
+        f"NDCG@10 of the blend on validation with {len(single)} steps away from its default, one at a time "
+        f"({', '.join(single)}), then those together that helped; what ranked validation best was scored "
+        "once on the test.\n"
+    )
+    yield "| set | default, validation | steps, validation | chosen | default, test | chosen, test | |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, result in found.items():
+        tried = "; ".join(f"{one['step']} {_short(one['validation'])}" for one in result["tries"])
+        test = result["tuned"]["test"] if result["tuned"] else result["default"]["test"]
+        yield (
+            f"| {name} | {_short(result['default']['validation'])} | {tried} | {result['chosen']} "
+            f"| {_short(result['default']['test'])} | {_short(test)} | {result['ratio']:.1%} |"
+        )
+    worst = min(result["ratio"] for result in found.values())
+    state = "reached" if worst >= 0.95 else "**missed**"
+    yield ""
+    yield f"Bar: the default at least 95 % of the tuned figure; found {worst:.1%} at worst: {state}. "
+    yield f"`{next(iter(found.values()))['command']}`\n"
+
+
+def _short(value: float) -> str:
+    return f"{value:.4f}".lstrip("0")
+
+
 def memory_lines(found: dict[str, Any] | None) -> Iterator[str]:
     """What training was predicted to take, and took."""
     if found is None:
@@ -123,3 +159,31 @@ def peers_lines(found: dict[str, Any], ours: dict[str, Any] | None) -> Iterator[
         )
     yield ""
     yield f"`{ours['command']}`\n"
+    yield "| bar, against RecTools | theirs | ours | |"
+    yield "|---|---|---|---|"
+    rectools = [run for run in found["runs"] if run["peer"].startswith("rectools")]
+    yield from _cost_bars(rectools, ours["rows"])
+    yield from _memory_bars(rectools, ours["rows"])
+    yield ""
+
+
+def _cost_bars(theirs: list[dict[str, Any]], ours: list[dict[str, Any]]) -> Iterator[str]:
+    """CPU-seconds to a level of ndcg@10: their fastest run's beside our cheapest whole fit's."""
+    for level in ("0.12", "0.16"):
+        reached = [run["cpu_s_to_ndcg@10"][level] for run in theirs if run["epochs"]]
+        their = min(cost for cost in reached if not isinstance(cost, str))
+        our = min(row["fit_cpu_s"] for row in ours if row["ndcg@10"]["mean"] >= float(level))
+        state = "reached" if our <= their * _COST_BAR else "**missed**"
+        yield (
+            f"| network alone to NDCG@10 {level}: 1/20 of the CPU-s of their fastest | {their:.0f} "
+            f"| {our:.1f}, 1/{their / our:.1f} | {state} |"
+        )
+
+
+def _memory_bars(theirs: list[dict[str, Any]], ours: list[dict[str, Any]]) -> Iterator[str]:
+    """Peak memory of a fit at the same length: their least beside our most."""
+    for length in (50, 200):
+        their = min(run["peak_rss_mb"] for run in theirs if run["length"] == length)
+        our = max(row["peak_rss_mb"] for row in ours if row["settings"]["longest"] == length)
+        state = "reached" if our <= their * _MEMORY_BAR else "**missed**"
+        yield f"| peak MB at length {length}, no more than theirs | {their:,} | {our:,} | {state} |"

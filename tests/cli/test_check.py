@@ -32,6 +32,7 @@ def test_words_for_people_and_json_for_programs(folder: Path) -> None:
     assert "user is column 'user'" in done.stderr
     assert "Judged by time-split" in done.stderr
     assert "popularity" in done.stderr
+    assert "and of what Python and torch take to start" in " ".join(done.stderr.split())
     report = json.loads(done.stdout)
     assert report["counts"]["items"] == 8
     assert report["default_protocol"] == "time-split"

@@ -10,8 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from matinee.cli.app import app
-from matinee.cli.fit import _summary
-from matinee.core.errors import InputError, MatineeError
+from matinee.cli.fit import _summary, joined_words, own_settings, settings_words
+from matinee.core.errors import InputError, MatineeError, SettingsError
+from matinee.core.settings import config_values
+from matinee.recommenders import make_recommender
 
 ITEMS = {"a/b": "The Slash", 'c "d"': "The Quote", "e,f": "The Comma", "ü é": "The Umlaut", "new": "Nobody's"}
 
@@ -55,7 +57,7 @@ def test_fit_says_what_it_did_and_what_to_try(place, tmp_path):
     words = ("fit", place / "log.csv", "-o", tmp_path / "b", "--recommender", "ease", "--set", "ridge=7")
     result = run(*words, "--json", tmp_path / "fit.json")
     assert "Fitted ease on everything: 120 events, 40 viewers, 4 items." in result.output
-    assert "ridge=7.0" in result.output
+    assert "Settings: ridge=7.0, else the defaults." in result.output
     assert f"Next: matinee recommend {tmp_path / 'b'} --user 'u 0'" in result.output
     facts = json.loads((tmp_path / "fit.json").read_text())
     assert facts["settings"]["ridge"] == 7.0
@@ -131,10 +133,52 @@ def test_fit_says_how_a_network_was_trained_and_what_was_left_out(place, tmp_pat
     assert not any(line.startswith("Trained") for line in _summary(facts, "a"))
     facts |= {"trained": {"passes": 1, "stopped_early": True, "validation": ["ndcg@10", 0.1712]}}
     facts |= {"left_out": ["Left out: blend, for a reason."], "all_dollars": 0.00042, "all_cpu_s": 12.34}
+    facts |= {"all_wall_s": 3.52}
     said = list(_summary(facts, "a"))
     assert "Trained: 1 pass (more did not help), ndcg@10 .171 on events held back from it." in said
     assert "Left out: blend, for a reason." in said
-    assert any(line.startswith("Took 12.3 CPU-s, ") and "; $0.0004 of electricity;" in line for line in said)
+    took = "; 3.5 s by the clock, $0.0004 of electricity;"
+    assert any(line.startswith("Took 12.3 CPU-s, ") and took in line for line in said)
+
+
+def test_settings_are_said_as_they_are_typed_and_only_where_they_differ():
+    assert settings_words("ease", config_values(make_recommender("ease").config)) == "the defaults"
+    given = {"sequential.times": "yes", "sequential.passes": "2", "partners": "ials", "weights": "1.5"}
+    values = config_values(make_recommender("blend", given).config)
+    said = settings_words("blend", values)
+    assert said == "partners=ials, weights=1.5, sequential.times=true, sequential.passes=2, else the defaults"
+    typed = dict(pair.split("=") for pair in said.removesuffix(", else the defaults").split(", "))
+    assert config_values(make_recommender("blend", typed).config) == values
+
+
+def test_the_name_of_a_recommender_may_stand_before_its_settings(place, tmp_path):
+    words = ("fit", place / "log.csv", "-o", tmp_path / "b", "--recommender", "ease")
+    assert "ridge=7.0" in run(*words, "--set", "ease.ridge=7").output
+    assert own_settings("blend", {"blend.weights": "1", "ials.factors": "2"}) == {
+        "weights": "1",
+        "ials.factors": "2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("held_back", "weights", "words"),
+    [
+        (2000, (1.5, 0.5), "network x transitions^1.5 x ials^0.5, weights chosen on 2,000 events held back"),
+        (0, (1.0, 1.0), "network x transitions^1 x ials^1, all weights 1, for no event was held back"),
+        (None, (0.0, 3.0), "network x transitions^0 x ials^3, weights as they were set"),
+    ],
+)
+def test_how_parts_were_joined_is_said(held_back, weights, words):
+    joined = dict(zip(("sequential", "transitions", "ials"), (1.0, *weights), strict=True))
+    assert joined_words({"weights": joined, "held_back": held_back}).startswith(words)
+
+
+def test_a_device_that_is_not_here_is_refused_before_the_log_is_read(tmp_path):
+    pytest.importorskip("torch")
+    for command in (("fit", "-o", tmp_path / "b"), ("compare",)):
+        words = [command[0], "no-such-log.csv", *command[1:], "--device", "abacus"]
+        with pytest.raises(SettingsError, match="Unknown device 'abacus': known are auto, cpu, gpu, cuda"):
+            run(*words)
 
 
 def test_similar_names_the_nearest(place):

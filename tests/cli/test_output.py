@@ -6,6 +6,8 @@ import pty
 import subprocess
 import sys
 
+from matinee.cli import output
+
 SHOW = """
 import time
 from matinee.cli.output import Output
@@ -48,6 +50,15 @@ def test_a_narrow_terminal_shows_the_share_and_the_beginning():
     assert "sequential: pass 3" in said
     assert "[bold]" not in said
     assert "…" in said
+
+
+def test_a_log_file_gets_a_line_every_half_minute(monkeypatch, capsys):
+    clock = iter([0.0, 10.0, 31.0, 31.0, 40.0, 62.0, 62.0])
+    monkeypatch.setattr(output, "monotonic", lambda: next(clock))
+    with output.Output(None, False).progress() as progress:
+        for number in range(4):
+            progress(f"ease: pass {number}", number / 10)
+    assert capsys.readouterr().err == " 10% ease: pass 1\n 30% ease: pass 3\n"
 
 
 def test_a_pipe_gets_no_bar():

@@ -17,7 +17,8 @@ from matinee.core.errors import InputError, SettingsError, TooLarge
 from matinee.data.split import split_log
 from matinee.recipes import choose as choosing
 from matinee.recipes import fit as fitting
-from matinee.recipes.fit import FitOptions, check_folder, fit_bundle, fit_model
+from matinee.recipes.fit import FitOptions, fit_bundle, fit_model
+from matinee.recipes.look_ahead import check_folder
 from matinee.recipes.rows import PEOPLE, default_rows
 from matinee.testing.made_logs import log_of, ragged
 
@@ -83,6 +84,7 @@ def test_validation_chooses_what_knows_the_order(log):
 def test_a_log_too_short_to_ask_gets_popularity():
     model = fit_model(log_of([[0]], n_items=1), FitOptions())
     assert model.name == "popularity"
+    assert model.facts["note"].startswith("Too few events to hold any back: nothing was tried")
     assert model.recommend(["stranger"]).items[0, 0] == "i0"
 
 

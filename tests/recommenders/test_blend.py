@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from matinee.answers.scorers import make_scorer
-from matinee.core.errors import SettingsError
+from matinee.core.errors import SettingsError, Stopped
 from matinee.core.run import Run
 from matinee.core.settings import config_values
 from matinee.recommenders import make_recommender
 from matinee.recommenders.blend import Blend, _some
 from matinee.recommenders.held_out import hold_out, without
+from matinee.recommenders.ials import Ials
+from matinee.recommenders.transitions import Transitions
 from matinee.testing.made_logs import log_of
 from matinee.testing.recommenders import RecommenderTests
 from matinee.testing.tastes import predictable_log
@@ -68,9 +70,98 @@ def test_the_chosen_weights_rank_what_was_held_out_at_least_as_well_as_others(lo
         assert held.ndcg(reweighed.scores, log.n_items) <= best + 0.02, (chosen, weights)
 
 
+class Fixed:
+    """Scores that are the same for all items but the one that is right."""
+
+    def __init__(self, held, right, wrong):
+        self.held, self.right, self.wrong = held, right, wrong
+
+    def score(self, askers):
+        rows = np.searchsorted(self.held.askers.viewers, askers.viewers)
+        scores = np.full((len(askers), 75), self.wrong, np.float32)
+        scores[np.arange(len(askers)), self.held.targets[rows]] = self.right
+        return scores
+
+
+@pytest.mark.parametrize("partners", [("transitions", "ials"), ("ials", "transitions")])
+def test_each_partner_has_its_own_weight_and_its_own_floor(log, monkeypatch, partners):
+    """One partner is right, by log(1 / 2e-4) = 8.5 of its floor, the other wrong, by log(1e6 / 1e-2) = 18.4.
+
+    Of the weights that rank the right item first, 1 and .25 are the nearest to 1 and 1.
+    """
+    held = hold_out(log, 0)
+    said = {"network": (0.0, 0.0), "linear": (1.0, 0.0), "factors": (0.0, 1e6)}
+    monkeypatch.setattr(
+        "matinee.recommenders.blend.make_scorer", lambda part, _: Fixed(held, *said[part.kind])
+    )
+    model = make_recommender("blend", {**SMALL, "partners": partners}).fit(log)
+    found = model.parts["blend"].settings
+    assert found["parts"] == ["sequential", *partners]
+    told = dict(zip(partners, zip(found["weights"], found["floors"], strict=True), strict=True))
+    assert told == {"transitions": ([1.0], 2e-4), "ials": ([0.25], 1e-2)}
+
+
+def test_weights_are_chosen_by_parts_that_never_saw_what_is_held_out(log, monkeypatch):
+    learnt, held = [], len(hold_out(log, 0))
+    for partner in (Transitions, Ials):
+        plain = partner.fit
+
+        def watched(self, taught, plain=plain, **more):
+            learnt.append((self.name, len(log.histories.items) - len(taught.histories.items)))
+            return plain(self, taught, **more)
+
+        monkeypatch.setattr(partner, "fit", watched)
+    make_recommender("blend", SMALL).fit(log)
+    assert sorted(learnt) == [("ials", held), ("transitions", 0), ("transitions", held)]
+
+
+def test_its_bar_never_goes_back(log):
+    told = []
+    make_recommender("blend", SMALL).fit(log, run=Run(tell=told.append))
+    shares = [step.share for step in told]
+    assert len(shares) > 3
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0 > shares[-2]
+
+
+@pytest.mark.parametrize(
+    ("keeps", "words"), [(False, "nothing of it was kept"), (True, "goes on from there")]
+)
+def test_asked_to_stop_once_its_network_is_there_it_stops(log, monkeypatch, tmp_path, keeps, words):
+    told = []
+
+    def never(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(Transitions, "fit", never)
+    run = Run(
+        checkpoints=tmp_path if keeps else None,
+        tell=told.append,
+        should_stop=lambda: bool(told) and told[-1].doing == "closed forms",
+    )
+    with pytest.raises(Stopped, match=f"once its network was trained, .*{words}"):
+        make_recommender("blend", SMALL).fit(log, run=run)
+
+
+def test_a_model_says_on_how_many_events_its_weights_were_chosen(log, model):
+    assert model.parts["blend"].settings["held_back"] == len(hold_out(log, 0))
+    assert "note" not in model.parts["blend"].settings
+
+
+def test_a_log_too_short_to_hold_any_event_back_is_said_to_be():
+    log = log_of([[0, 1], [1]], n_items=3)
+    note = make_recommender("blend", SMALL).fit(log).parts["blend"].settings["note"]
+    assert note.endswith("Too few events to hold any back: all passes are made. The parts weigh alike.")
+    given = make_recommender("blend", {**SMALL, "weights": (1.0, 2.0)}).fit(log).parts["blend"].settings
+    assert "weigh alike" not in given["note"]
+    note = make_recommender("sequential", SMALL["sequential"]).fit(log_of([[0, 1, 2]])).parts["sequential"]
+    assert "1 event held back: too few to tell when to stop, all passes are made." in note.settings["note"]
+
+
 def test_given_weights_are_used_as_they_are(log):
     model = make_recommender("blend", {**SMALL, "weights": (0.7, 0.1)}).fit(log)
     assert model.parts["blend"].settings["weights"] == [[0.7], [0.1]]
+    assert model.parts["blend"].settings["held_back"] is None
 
 
 def test_a_network_without_partners_answers_alone(log):
@@ -124,7 +215,10 @@ def test_a_parts_settings_are_written_with_a_dot():
     ("settings", "words"),
     [
         ({"sequential.widht": 3}, "width"),
-        ({"partners": ("ease",)}, "ease"),
+        ({"partners": ("foo",)}, "Unknown partner of blend 'foo': known are ials, transitions"),
+        ({"passes": 1}, "Unknown setting of blend 'passes': did you mean 'sequential.passes'"),
+        ({"ridge": 1}, "did you mean 'transitions.ridge' or 'ials.ridge'"),
+        ({"transitions.ridge": -3}, "ridge"),
         ({"partners": ("ials", "ials")}, "once"),
         ({"weights": (1.0,)}, "2 weights"),
         ({"weights": (1.0, -1.0)}, "at least 0"),

@@ -51,6 +51,7 @@ def test_what_stands_around_the_table_says_what_was_left_out(board):
     words = " ".join(scoreboard_words(board))
     for part in ("As asked.", "3 targets", "2 viewers had no past", "10.0 % of events", "20.0 % of answers"):
         assert part in words
+    assert "CPU-seconds; electricity by the clock." in words
     assert "lost: It ran out of memory." in words
     assert "no times here" in words
     assert "* chosen on validation" in words

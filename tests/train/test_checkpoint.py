@@ -18,7 +18,7 @@ from tests.train.small import NextItem, loss_of, made_passes, share_right
 
 from matinee.core.errors import InputError, Stopped, TooLarge
 from matinee.core.run import Run, Step
-from matinee.train import checkpoint
+from matinee.train import checkpoint, progress
 from matinee.train.checkpoint import Checkpoints, newest_checkpoint, require_disk, write_checkpoint
 from matinee.train.interrupt import Interrupts
 from matinee.train.loop import Trained, train
@@ -67,6 +67,45 @@ def test_asked_to_stop_it_stops_and_goes_on(tmp_path, steps):
     ):
         fitted(kept(tmp_path, 1000.0, should_stop=lambda: next(asked)))
     same(fitted(kept(tmp_path)), fitted())
+
+
+@pytest.mark.parametrize("steps", [7, 13])
+def test_gone_on_with_it_knows_its_best_and_how_long_that_was_ago(tmp_path, steps):
+    """The first pass is the best, so patience ends after the third, of the first one's weights."""
+
+    def run_of(run):
+        plan = replace(PLAN, passes=6, patience=2)
+        return train(NextItem(), loss_of, made_passes(), plan, run, lambda network: -network.calls.item())
+
+    asked = iter([False] * steps + [True])
+    with pytest.raises(Stopped):
+        run_of(kept(tmp_path, 1000.0, should_stop=lambda: next(asked)))
+    done = run_of(kept(tmp_path))
+    same(done, run_of(Run()))
+    assert done.validation == -6
+    assert len(done.curve) == 3
+
+
+def test_gone_on_with_in_the_middle_of_a_pass_its_end_is_told_by_this_runs_pace(tmp_path, monkeypatch):
+    asked = iter([False] * 5 + [True])
+    with pytest.raises(Stopped):
+        fitted(kept(tmp_path, 1000.0, should_stop=lambda: next(asked)))
+    told: list[Step] = []
+    monkeypatch.setattr(progress, "_EVERY_S", 0.0)
+    # A clock by which a step takes ten seconds, and nothing else takes any.
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+
+    def slow(network, batch):
+        now[0] += 10.0
+        return loss_of(network, batch)
+
+    fitted(kept(tmp_path, 1000.0, tell=told.append), slow)
+    # One step ends the first of three passes; 12 of 10 seconds each are left.
+    left = {round(step.share, 3): step.left_s for step in told}
+    assert left[0.333] in (None, pytest.approx(120.0))
+    assert left[0.667] == pytest.approx(60.0)
+    assert told[-1].left_s == 0.0
 
 
 def test_without_a_folder_it_says_that_nothing_was_kept():
@@ -246,6 +285,21 @@ def test_a_draft_of_a_killed_run_is_in_nobodys_way(tmp_path):
     (tmp_path / "draft/state.json").write_text("{")
     assert write_checkpoint(tmp_path, taken).name == "000001"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000001"]
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    plain, synced = os.fsync, []
+
+    def watched(opened):
+        synced.append((os.fstat(opened).st_ino, sorted(path.name for path in tmp_path.iterdir())))
+        plain(opened)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    taken = snapshot(begin(NextItem(), PLAN, {"cpu": torch.get_rng_state()}))
+    final = write_checkpoint(tmp_path, taken)
+    before = {number for number, names in synced if names == ["draft"]}
+    assert before == {path.stat().st_ino for path in (final, *final.iterdir())}
+    assert synced[-1] == (tmp_path.stat().st_ino, [final.name])
 
 
 def test_the_background_writes_one_at_a_time_and_training_goes_on(tmp_path, monkeypatch):

@@ -49,6 +49,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "version": version.command,
 }
 
+# What a command that was stopped leaves behind; a fit that keeps anything says itself how to go on.
+_LEFT = {
+    "demo": "what was written by then is in its folder.",
+    "recommend": "of a table, the lists that are finished are kept: the same command goes on from there.",
+}
+
 _INTERRUPTED = 128 + signal.SIGINT
 
 app = typer.Typer(
@@ -77,7 +83,7 @@ def main() -> None:
         # typer turns Ctrl-C into this exit status and says nothing.
         if isinstance(leaving, SystemExit) and leaving.code != _INTERRUPTED:
             raise
-        _say("Stopped; what was finished is kept.")
+        _say(f"Stopped; {_LEFT.get(''.join(sys.argv[1:2]), 'nothing was written.')}")
         sys.exit(1)
     except BrokenPipeError:
         # The reader of a pipe went away (`matinee ... | head`): nothing is left to be told to anybody.

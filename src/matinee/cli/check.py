@@ -135,7 +135,8 @@ def _needs(report: CheckReport) -> Iterator[str | Table]:
     free = "" if machine.memory_bytes is None else f", {size_words(machine.memory_bytes)} of memory free"
     yield (
         f"A fit with default settings on this machine ({machine.system}, {machine.cores} cores{free}), "
-        f"beside the log's own {size_words(report.log_bytes)}:"
+        f"memory on top of the log's own {size_words(report.log_bytes)} and of what Python and torch take to "
+        "start:"
     )
     table = _table("recommender", "memory", "CPU time", "")
     for one in report.needs:

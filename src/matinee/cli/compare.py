@@ -72,11 +72,14 @@ def command(
     from matinee.core.run import Run
     from matinee.data.read import read_log
     from matinee.recipes.compare import compare, with_command
+    from matinee.recipes.rows import DEFAULT_ROWS, require_place
 
     out = Output(json_path, quiet)
     check_writable("--html", html)
     lengths = parse_lengths(at)
     settings = parse_settings(set_ or [])
+    names, run = parse_names(recommenders), Run(device=device, precision=precision)
+    require_place(names or DEFAULT_ROWS, run)
     with out.progress() as on_progress:
         log = read_log(
             logs, log_options, progress=lambda doing, done, all_: on_progress(doing, done / max(all_, 1))
@@ -84,7 +87,7 @@ def command(
         given = read_log([test], log_options) if test else None
         board = compare(
             log,
-            parse_names(recommenders),
+            names,
             protocol=protocol,
             test=given,
             targets=targets,
@@ -93,7 +96,7 @@ def command(
             tries=tries,
             refit=refit,
             seed=seed,
-            run=Run(device=device, precision=precision),
+            run=run,
             on_progress=on_progress,
         )
     board = with_command(board, f"matinee {shlex.join(sys.argv[1:])}")

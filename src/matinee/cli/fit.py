@@ -44,7 +44,11 @@ def command(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting of it; may be given again."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting of it, of blend's network sequential.passes=2; may be given again.",
+        ),
     ] = None,
     hold_out: Annotated[
         str | None,
@@ -70,14 +74,15 @@ def command(
 
     What cannot be done is said before the work: a folder that cannot be written, too little memory or disk.
     Until the bundle is written, what is finished lies in BUNDLE.unfinished: after Ctrl-C, or worse, --resume
-    goes on from there and ends with the same bundle.
+    goes on from there and ends with the same model.
 
     Example: matinee fit ratings.csv --items movies.csv -o bundle
     """
     from matinee.core.errors import Stopped
     from matinee.core.run import Run
     from matinee.core.settings import parse_pairs
-    from matinee.recipes.fit import FitOptions, check_folder, fit_bundle
+    from matinee.recipes.fit import FitOptions, fit_bundle
+    from matinee.recipes.look_ahead import check_folder
 
     output = Output(json_path, quiet)
     refuse_blank("-o", bundle, "a folder for the bundle")
@@ -87,7 +92,7 @@ def command(
     check_folder(Path(bundle))
     options = FitOptions(
         recommender=recommender,
-        settings=parse_pairs(settings or []),
+        settings=own_settings(recommender, parse_pairs(settings or [])),
         hold_out=hold_out,
         seed=seed,
         histories=not no_histories,
@@ -95,11 +100,10 @@ def command(
         resume=resume,
     )
     options.check()
-    _say_unfinished(output, bundle, resume)
     try:
         with output.progress() as progress:
             log, options = _read(logs, from_store, log_options, options, progress)
-            fitted = fit_bundle(log, bundle, options, progress)
+            fitted = fit_bundle(log, bundle, options, progress, output.say)
     except Stopped as stop:
         words = [word for word in sys.argv[1:] if word != "--resume"]
         raise Stopped(f"{stop} To go on: matinee {shlex.join([*words, '--resume'])}") from stop
@@ -128,22 +132,14 @@ def _read(
     return log, options
 
 
-def _say_unfinished(output: Output, bundle: str, resume: bool) -> None:
-    """Say what an earlier fit left, before anything is done to it."""
-    from matinee.recipes.unfinished import is_unfinished, unfinished_of
-
-    place = unfinished_of(Path(bundle))
-    if is_unfinished(place):
-        words = "going on from it" if resume else "starting afresh (--resume would go on from it)"
-        output.say(f"{place} holds a fit that was broken off: {words}.")
-    elif resume:
-        output.say(f"No fit of {bundle} was broken off: starting from the beginning.")
+def own_settings(recommender: str | None, settings: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a fit's recommender: its name may stand before each, as `compare` wants it."""
+    return {key.removeprefix(f"{recommender}."): value for key, value in settings.items()}
 
 
 def _summary(facts: Mapping[str, Any], viewer: str) -> Iterator[str]:
     """What the fit did, and what to try next."""
     bundle = shlex.quote(facts["bundle"])
-    settings = ", ".join(f"{key}={value}" for key, value in facts["settings"].items())
     events = counted(facts["events"], "event")
     if facts["events"] != facts["log_events"]:
         events += f" of the log's {facts['log_events']:,}"
@@ -151,8 +147,8 @@ def _summary(facts: Mapping[str, Any], viewer: str) -> Iterator[str]:
         f"Fitted {facts['recommender']} on {facts['fitted_on']}: {events}, "
         f"{counted(facts['viewers'], 'viewer')}, {counted(facts['items'], 'item')}."
     )
-    if settings:
-        yield f"Settings: {settings}."
+    if facts["settings"]:
+        yield f"Settings: {settings_words(facts['recommender'], facts['settings'])}."
     if facts.get("note"):
         yield f"Note: {facts['note']}"
     if facts["tried"]:
@@ -163,15 +159,56 @@ def _summary(facts: Mapping[str, Any], viewer: str) -> Iterator[str]:
     yield from facts["left_out"]
     if facts["trained"]:
         yield f"Trained: {trained_words(facts['trained'])}."
+    if facts["joined"]:
+        yield f"Joined: {joined_words(facts['joined'])}."
     yield (
         f"Took {facts['all_cpu_s']:.1f} CPU-s, the fit itself {facts['fit_cpu_s']:.1f}; "
-        f"{money(facts['all_dollars'])} of electricity; peak memory {facts['peak_rss_mb']:,.0f} MB."
+        f"{facts['all_wall_s']:.1f} s by the clock, {money(facts['all_dollars'])} of electricity; "
+        f"peak memory {facts['peak_rss_mb']:,.0f} MB."
     )
     yield f"Bundle: {facts['bundle']} ({facts['bundle_bytes'] / 1e6:,.1f} MB)."
     if facts["keeps_histories"]:
         yield f"Next: matinee recommend {bundle} --user {shlex.quote(viewer)}"
     else:
         yield f"Next: matinee recommend {bundle} --history ITEM --history ITEM"
+
+
+def settings_words(name: str, settings: Mapping[str, Any]) -> str:
+    """Settings that differ from a recommender's defaults, as `--set` takes them."""
+    from matinee.core.settings import config_values
+    from matinee.recommenders import make_recommender
+
+    usual = _flat(config_values(make_recommender(name).config))
+    words = [f"{key}={_typed(value)}" for key, value in _flat(settings).items() if usual[key] != value]
+    return f"{', '.join(words)}, else the defaults" if words else "the defaults"
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by name, those of a part as `part.key`."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found |= {f"{key}.{inner}": one for inner, one in value.items()}
+        else:
+            found[key] = value
+    return found
+
+
+def _typed(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ",".join(str(one) for one in value) or "none"
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def joined_words(joined: Mapping[str, Any]) -> str:
+    """Which parts were joined and how: `network x transitions^1.5 x ials^0.5, weights chosen on ...`."""
+    parts = [name for name in joined["weights"] if name != "sequential"]
+    words = " x ".join(["network", *(f"{name}^{joined['weights'][name]:g}" for name in parts)])
+    if joined["held_back"]:
+        return f"{words}, weights chosen on {counted(joined['held_back'], 'event')} held back"
+    if joined["held_back"] == 0:
+        return f"{words}, all weights 1, for no event was held back to choose them on"
+    return f"{words}, weights as they were set" if parts else f"{words} alone"
 
 
 def trained_words(trained: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,13 +25,19 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no words, only
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of everything random.")]
 Device = Annotated[
     str,
-    typer.Option("--device", metavar="NAME", help="Where networks train: auto (a GPU if any), cpu, cuda:0."),
+    typer.Option(
+        "--device", metavar="NAME", help="Where networks train: auto (a GPU if any), cpu, gpu, cuda:0."
+    ),
 ]
 Precision = Annotated[
     str,
-    typer.Option("--precision", metavar="NAME", help="auto (bfloat16 where units are), float32, bfloat16."),
+    typer.Option(
+        "--precision", metavar="NAME", help="auto (bf16 where the machine has units for it), fp32, bf16."
+    ),
 ]
 TieSeed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the order of equal scores.")]
+
+_LINE_EVERY_S = 30.0
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share that is done, 0 to 1."""
@@ -75,9 +82,12 @@ class Output:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """A progress bar, on a terminal only; elsewhere the calls go nowhere."""
-        if self._quiet or not sys.stderr.isatty():
+        """A progress bar, on a terminal only; elsewhere, such as in a job's log, a line now and then."""
+        if self._quiet:
             yield lambda _doing, _share: None
+            return
+        if not sys.stderr.isatty():
+            yield _now_and_then()
             return
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
@@ -95,6 +105,19 @@ class Output:
         with Bar(*columns, console=Console(stderr=True), transient=True, expand=True) as bar:
             task = bar.add_task("", total=1.0)
             yield lambda doing, share: bar.update(task, description=doing, completed=share)
+
+
+def _now_and_then() -> Progress:
+    """Writes a line to standard error, half a minute after the last one at the earliest."""
+    told = monotonic()
+
+    def tell(doing: str, share: float) -> None:
+        nonlocal told
+        if monotonic() - told >= _LINE_EVERY_S:
+            told = monotonic()
+            print(f"{share:4.0%} {doing}", file=sys.stderr, flush=True)
+
+    return tell
 
 
 def _plain(value: Any) -> Any:

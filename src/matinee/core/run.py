@@ -76,8 +76,8 @@ class Run:
     """How one fit goes.
 
     Attributes:
-        device: "auto", "cpu", or a device of torch's such as "cuda:0".
-        precision: "auto" (bf16 where the device has units for it), "float32" or "bfloat16".
+        device: "auto", "cpu", "gpu", or a device of torch's such as "cuda:0".
+        precision: "auto" (bf16 where the device has units for it), "float32" ("fp32"), "bfloat16" ("bf16").
         checkpoints: folder that checkpoints go to, and that an interrupted fit goes on from; None: none.
         checkpoint_every_s: wall seconds from one checkpoint to the next.
         should_stop: asked between steps; once it says yes, the fit saves a checkpoint and raises `Stopped`.

@@ -16,7 +16,8 @@ from matinee.data.read import read_log
 from matinee.evaluate.scoreboard import Scoreboard
 from matinee.recipes.check import CheckReport, check
 from matinee.recipes.compare import compare
-from matinee.recipes.fit import FitOptions, check_folder, fit_model
+from matinee.recipes.fit import FitOptions, fit_model
+from matinee.recipes.look_ahead import check_folder
 from matinee.recipes.progress import Progress
 from matinee.recipes.recommend import recommend_one
 from matinee.recipes.rows import default_rows

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -15,12 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from matinee.answers.bundle import refuse_foreign
 from matinee.answers.manifest import is_bundle, read_tombstones
 from matinee.answers.model import Model
 from matinee.core.electricity import electricity_dollars
-from matinee.core.errors import InputError, SettingsError, Stopped, TooLarge, unknown_name
-from matinee.core.memory import require, size_words
+from matinee.core.errors import SettingsError, unknown_name
 from matinee.core.run import Run, Step
 from matinee.core.settings import config_values
 from matinee.core.threads import few_threads
@@ -37,16 +33,24 @@ from matinee.recipes.choose import (
     why_not_default,
 )
 from matinee.recipes.kept import KeptParts
+from matinee.recipes.look_ahead import check_disk, check_folder, check_memory
 from matinee.recipes.progress import Progress, Slot
-from matinee.recipes.rows import PEOPLE, Rows, default_rows, missing, note_of, require_place, trains
+from matinee.recipes.rows import (
+    DEFAULT_ROWS,
+    PEOPLE,
+    Rows,
+    default_rows,
+    joined_of,
+    missing,
+    note_of,
+    require_place,
+    trained_of,
+    trains,
+)
 from matinee.recipes.spent import Meter, cpu_s, peak_rss_mb
 from matinee.recipes.stopping import stop_on_signals
-from matinee.recipes.unfinished import begin_at, unfinished_of
+from matinee.recipes.unfinished import begun, unfinished_of
 from matinee.recommenders import make_recommender
-
-# A bundle's weights are at most this; what the sums of a fit add is as predicted for its memory.
-_WEIGHTS_BYTES = 2**30
-_EVENT_BYTES = 16
 
 # The share of the bar that choosing takes.
 _CHOOSING = 0.6
@@ -82,8 +86,8 @@ class FitOptions:
         """Refuse what no log could make right.
 
         Raises:
-            SettingsError: an unknown recommender, setting or protocol, settings of no recommender, or a
-                recommender that cannot do without histories.
+            SettingsError: an unknown recommender, setting or protocol, settings of no recommender, a
+                recommender that cannot do without histories, or a device or precision that is not here.
             MissingExtra: what the recommender needs is not installed.
         """
         if self.recommender is not None:
@@ -100,6 +104,7 @@ class FitOptions:
             raise SettingsError("Settings belong to a recommender: name it (--recommender NAME).")
         if self.hold_out is not None and self.hold_out not in PROTOCOLS:
             raise unknown_name("protocol", self.hold_out, PROTOCOLS)
+        require_place([self.recommender] if self.recommender else DEFAULT_ROWS, self.run)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,30 +156,68 @@ def fit(
     return fit_model(log, options)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """A fit that nothing stands against.
+
+    Attributes:
+        log: the log.
+        options: how to fit.
+        held: the split whose test is held out; None: nothing is.
+        rows: the candidates, or the one that was named.
+        cpu_s: where the process's CPU-seconds stood at the beginning.
+        began: where its clock stood.
+    """
+
+    log: InteractionLog
+    options: FitOptions
+    held: Split | None
+    rows: Rows
+    cpu_s: float
+    began: float
+
+
+def _plan(log: InteractionLog, options: FitOptions) -> _Plan:
+    """Refuse what cannot be done, before any work."""
+    cpu, began = cpu_s(), time.perf_counter()
+    options.check()
+    refuse_values(log)
+    held = split_log(log, options.hold_out, seed=options.seed) if options.hold_out else None
+    if options.recommender is not None:
+        check_memory(options.recommender, options.settings, held.train_and_validation if held else log)
+    return _Plan(log=log, options=options, held=held, rows=_rows(log, options), cpu_s=cpu, began=began)
+
+
 def fit_model(
     log: InteractionLog, options: FitOptions, progress: Progress = lambda _doing, _share: None
 ) -> Model:
-    """Fit as the options say; the story of `fit`."""
-    options.check()
-    refuse_values(log)
-    cpu, wall = cpu_s(), time.perf_counter()
-    held = split_log(log, options.hold_out, seed=options.seed) if options.hold_out else None
+    """Fit as the options say, in memory."""
+    return _fit_planned(_plan(log, options), options.run, progress)
+
+
+def _fit_planned(plan: _Plan, run: Run, progress: Progress) -> Model:
+    """The story of `fit`.
+
+    Args:
+        plan: what is fitted.
+        run: how; the plan's own has no place for checkpoints yet.
+        progress: called with what is being done and the share that is done.
+    """
+    log, held, rows = plan.log, plan.held, plan.rows
+    options = replace(plan.options, run=run)
     learnt = held.train_and_validation if held else log
-    if options.recommender is not None:
-        _look_ahead(options.recommender, options.settings, learnt)
-    rows = _rows(log, options)
-    require_place(rows.names, options.run)
     choice = None if options.recommender else _choose(log, held, rows, options, progress)
     name = options.recommender or (choice.name if choice else "popularity")
     slot = Slot(name, progress, 0.0 if options.recommender else _CHOOSING, 0.95)
     model, meter = _fit_last(name, learnt, options, slot)
     before_cpu = meter.before_cpu_s + (choice.before_cpu_s if choice else 0.0)
     before_wall = meter.before_wall_s + (choice.before_wall_s if choice else 0.0)
-    all_wall = before_wall + time.perf_counter() - wall
+    all_wall = before_wall + time.perf_counter() - plan.began
     facts = {
         **model.facts,
-        "note": note_of(model),
-        "trained": _trained(model),
+        "note": note_of(model) or _why_popularity(choice, options),
+        "trained": trained_of(model),
+        "joined": joined_of(model),
         "matinee": version("matinee"),
         "seed": options.seed,
         **({"from_store": options.from_store} if options.from_store else {}),
@@ -187,23 +230,18 @@ def fit_model(
         "chosen_by": choice.protocol if choice else None,
         "chosen_by_because": "" if choice is None or held else why_not_default(log, choice.protocol),
         "fit_cpu_s": round(meter.cpu_s, 3),
-        "all_cpu_s": round(before_cpu + cpu_s() - cpu, 3),
+        "all_cpu_s": round(before_cpu + cpu_s() - plan.cpu_s, 3),
         "all_wall_s": round(all_wall, 3),
         "all_dollars": electricity_dollars(all_wall),
     }
     return replace(model, facts=facts)
 
 
-def _trained(model: Model) -> dict[str, Any] | None:
-    """How long the model's network was trained, and what it came to; None where it has none."""
-    for part in model.parts.values():
-        if "passes_made" in part.settings:
-            return {
-                "passes": part.settings["passes_made"],
-                "stopped_early": part.settings.get("stopped_early", False),
-                "validation": part.settings.get("validation"),
-            }
-    return None
+def _why_popularity(choice: Choice | None, options: FitOptions) -> str:
+    """A note where nobody named a recommender and the log is too short to choose one."""
+    if choice or options.recommender:
+        return ""
+    return "Too few events to hold any back: nothing was tried, and popularity is fitted."
 
 
 def _rows(log: InteractionLog, options: FitOptions) -> Rows:
@@ -246,11 +284,19 @@ def fit_bundle(
     output: str | os.PathLike[str],
     options: FitOptions,
     progress: Progress = lambda _doing, _share: None,
+    say: Callable[[str], None] = lambda _words: None,
 ) -> Fitted:
     """Fit and write a bundle; viewers who were deleted from the bundle that is there stay deleted.
 
     A fit that chooses, or that trains in steps, keeps what is finished in a folder beside the bundle until
     the bundle is written: `matinee.recipes.unfinished`.
+
+    Args:
+        log: the log.
+        output: the bundle's folder.
+        options: how to fit.
+        progress: called with what is being done and the share that is done.
+        say: told what becomes of a fit that was broken off, once nothing stands against this one.
 
     Raises:
         InputError: the output cannot be written there, or another fit is to be gone on with.
@@ -261,21 +307,18 @@ def fit_bundle(
     folder = Path(output)
     check_folder(folder)
     log = forget(log, read_tombstones(folder) if is_bundle(folder) else frozenset())
-    _check_disk(folder, log)
+    check_disk(folder, log)
+    plan = _plan(log, options)
     place = unfinished_of(folder)
     if options.recommender is None or trains(options.recommender):
-        begin_at(place, _identity(log, options), resume=options.resume)
-        options = replace(options, run=replace(options.run, checkpoints=place))
-    try:
-        model = fit_model(log, options, progress)
-    except (KeyboardInterrupt, Stopped) as stop:
-        if options.run.checkpoints is None:
-            raise
-        raise Stopped(f"Stopped; what is finished is kept in {place}.") from stop
-    progress("writing the bundle", 0.95)
-    model.save(folder, histories=options.histories)
-    if options.run.checkpoints is not None:
-        shutil.rmtree(place, ignore_errors=True)
+        with begun(place, _identity(log, options), resume=options.resume, say=say):
+            model = _fit_planned(plan, replace(options.run, checkpoints=place), progress)
+            _save(model, folder, options, progress)
+    else:
+        if options.resume:
+            say(f"Nothing of {options.recommender} is kept on the way: starting from the beginning.")
+        model = _fit_planned(plan, options.run, progress)
+        _save(model, folder, options, progress)
     facts = {
         "bundle": str(folder),
         "recommender": model.name,
@@ -292,6 +335,11 @@ def fit_bundle(
         "peak_rss_mb": round(peak_rss_mb(), 1),
     }
     return Fitted(model=model, bundle=folder, facts=facts)
+
+
+def _save(model: Model, folder: Path, options: FitOptions, progress: Progress) -> None:
+    progress("writing the bundle", 0.95)
+    model.save(folder, histories=options.histories)
 
 
 def _identity(log: InteractionLog, options: FitOptions) -> dict[str, Any]:
@@ -311,45 +359,9 @@ def _identity(log: InteractionLog, options: FitOptions) -> dict[str, Any]:
     }
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse, before any work, a place where no bundle could be written after it.
-
-    Raises:
-        InputError: something else is there, or the folder above cannot be written.
-    """
-    refuse_foreign(folder)
-    above = next(one for one in folder.absolute().parents if one.exists())
-    try:
-        # Rights alone do not tell: the disk may be mounted to be read only.
-        with tempfile.TemporaryFile(dir=above):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"{folder}: {above} cannot be written ({error.strerror}); name another folder for the bundle."
-        ) from error
-
-
-def _look_ahead(name: str, settings: Mapping[str, Any], log: InteractionLog) -> None:
-    """Refuse what would not fit into memory, before any work."""
-    needed = make_recommender(name, settings).needs(log).memory_bytes
-    require(needed, f"fitting {name}", "take another recommender, or a machine with more")
-
-
 def _seen(log: InteractionLog) -> int:
     """Viewers with an event."""
     return int(np.count_nonzero(log.histories.lengths))
-
-
-def _check_disk(folder: Path, log: InteractionLog) -> None:
-    above = next(one for one in folder.absolute().parents if one.exists())
-    free = shutil.disk_usage(above).free
-    dense = 4 * log.n_items * log.n_items
-    needed = _EVENT_BYTES * len(log) + log.item_table.nbytes + min(dense, _WEIGHTS_BYTES)
-    if needed > free:
-        raise TooLarge(
-            f"{folder}: the bundle would take about {size_words(needed)}, {above} has {size_words(free)} "
-            "free."
-        )
 
 
 def _choose(

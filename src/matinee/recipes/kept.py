@@ -80,6 +80,8 @@ class KeptParts:
         key = self._key(name, settings, seed)
         self._own.add(key)
         draft = self._folder / f"{key}.{os.getpid()}.draft"
+        # Of a process that was killed, and whose number is this one's again.
+        shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         write_tensors(draft / "weights.safetensors", part.tensors)
         if self._sums and part.sums:

@@ -116,6 +116,30 @@ def note_of(model: Model) -> str:
     return str(said or "")
 
 
+def trained_of(model: Model) -> dict[str, Any] | None:
+    """How long the model's network was trained, and what it came to; None where it has none."""
+    for part in model.parts.values():
+        if "passes_made" in part.settings:
+            return {
+                "passes": part.settings["passes_made"],
+                "stopped_early": part.settings.get("stopped_early", False),
+                "validation": part.settings.get("validation"),
+            }
+    return None
+
+
+def joined_of(model: Model) -> dict[str, Any] | None:
+    """A product's parts with their weights, and on how many events these were chosen; None: no product."""
+    part = model.parts[model.name]
+    if part.kind != "product":
+        return None
+    weights = [1.0, *(of_all[0] for of_all in part.settings["weights"])]
+    return {
+        "weights": dict(zip(part.settings["parts"], weights, strict=True)),
+        "held_back": part.settings["held_back"],
+    }
+
+
 def predicted(name: str, settings: Any, log: Any) -> Needs:
     """What a fit will take; next to nothing where that cannot be told."""
     try:

@@ -12,8 +12,8 @@ join them came to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from matinee.answers.model import Model, context_of
 from matinee.answers.scorers import make_scorer
-from matinee.core.errors import SettingsError
+from matinee.core.errors import SettingsError, Stopped, unknown_name
 from matinee.core.promise import Log, Needs, Part, Scorer
 from matinee.core.run import Run, Step
 from matinee.core.settings import config_values, make_config
@@ -40,6 +40,8 @@ _PARTNERS: Mapping[str, tuple[type[Any], float, tuple[float, ...]]] = {
 }
 # What a viewer likes at all does not hang on the last event: fitted once, without what is held out.
 _ONCE = frozenset({"ials"})
+# The network's share of a fit.
+_TRAINING = 0.9
 # Scores looked at to choose the weights: of fewer viewers where the catalogue is large.
 _CELLS = 5e7
 
@@ -67,7 +69,9 @@ class BlendConfig:
     def __post_init__(self) -> None:
         """Refuse partners that nobody knows, and weights that are not theirs."""
         unknown = [name for name in self.partners if name not in _PARTNERS]
-        if unknown or len(set(self.partners)) < len(self.partners):
+        if unknown:
+            raise unknown_name("partner of blend", unknown[0], _PARTNERS)
+        if len(set(self.partners)) < len(self.partners):
             known = " and ".join(_PARTNERS)
             raise SettingsError(
                 f"blend joins each of {known} once at most, found {', '.join(self.partners)}."
@@ -101,6 +105,8 @@ class Blend:
 
     def __init__(self, **settings: Any) -> None:
         self.config = _config(settings)
+        # Some settings are looked at by their recommender only: it says now what it would say in a fit.
+        self._network(), self._partners()
 
     def needs(self, log: Log) -> Needs:
         """Predict what a fit will take: the parts come one after the other, the partners twice."""
@@ -122,7 +128,8 @@ class Blend:
         run = run or Run()
         held = hold_out(log, seed)
         parts = {"sequential": self._network_part(log, held, seed, run)}
-        run.tell(Step(share=0.9, doing="closed forms"))
+        run.tell(Step(share=_TRAINING, doing="closed forms"))
+        _heed(run)
         partners, taught = self._partners(), without(log, held)
         once = {
             name: partner.fit(taught, seed=seed).parts[name]
@@ -135,14 +142,7 @@ class Blend:
             for name, partner in partners.items()
         }
         run.tell(Step(share=1.0, doing="joined"))
-        settings = {
-            "parts": ["sequential", *partners],
-            "floors": [_PARTNERS[name][1] for name in partners],
-            "weights": [[weight] for weight in weights],
-            "lengths": [],
-        }
-        note = parts["sequential"].settings.get("note")
-        joined = Part(kind="product", settings=settings | ({"note": note} if note else {}), tensors={})
+        joined = self._joined(weights, held, log.n_items, parts["sequential"].settings.get("note"))
         return Model(
             name=self.name,
             config=config_values(self.config),
@@ -164,10 +164,34 @@ class Blend:
         found = run.kept.find("sequential", values, seed) if run.kept else None
         if found:
             return found[0]
-        part = self._network().part(log, held, seed, run)
+        part = self._network().part(log, held, seed, replace(run, tell=_scaled(run.tell)))
         if run.kept:
             run.kept.keep("sequential", values, seed, part, {})
         return part
+
+    def _joined(self, weights: list[float], held: HeldOut, n_items: int, note: str | None) -> Part:
+        """The part that answers.
+
+        Args:
+            weights: of each partner.
+            held: what is held out.
+            n_items: size of the catalogue.
+            note: what the network's fit says of itself.
+        """
+        names = self.config.partners
+        given = bool(self.config.weights) or not names
+        settings: dict[str, Any] = {
+            "parts": ["sequential", *names],
+            "floors": [_PARTNERS[name][1] for name in names],
+            "weights": [[weight] for weight in weights],
+            "lengths": [],
+            # So many events the weights were chosen on; none where they were given.
+            "held_back": None if given else sum(len(rows) for rows in _some(held, n_items)),
+        }
+        alike = "" if given or len(held) else "The parts weigh alike."
+        if note or alike:
+            settings["note"] = " ".join(words for words in (note, alike) if words)
+        return Part(kind="product", settings=settings, tensors={})
 
     def _choose(self, taught: Log, held: HeldOut, parts: Mapping[str, Part], seed: int) -> list[float]:
         """The weights by which the events held out are ranked best; all 1 where there are none.
@@ -194,6 +218,25 @@ class Blend:
         return list(tried[int(np.argmax(gains))])
 
 
+def _scaled(tell: Callable[[Step], None]) -> Callable[[Step], None]:
+    """Tell a step of the network as one of the whole fit."""
+    return lambda step: tell(replace(step, share=_TRAINING * step.share))
+
+
+def _heed(run: Run) -> None:
+    """Stop between two parts where somebody asked for it.
+
+    Raises:
+        Stopped: somebody did.
+    """
+    if not run.should_stop():
+        return
+    where = "The fit of blend was stopped once its network was trained"
+    if run.kept or run.checkpoints:
+        raise Stopped(f"{where}, which is kept: the same fit goes on from there.")
+    raise Stopped(f"{where}, and nothing of it was kept: give a checkpoint folder to be able to go on.")
+
+
 def _from_even(weights: tuple[float, ...]) -> float:
     """How far weights lie from 1 each."""
     return sum(abs(weight - 1.0) for weight in weights)
@@ -205,6 +248,7 @@ def _partner_part(partner: Any, log: Log, seed: int, run: Run) -> Part:
     found = run.kept.find(partner.name, values, seed) if run.kept else None
     if found:
         return replace(found[0], sums={})
+    _heed(run)
     part: Part = partner.fit(log, seed=seed).parts[partner.name]
     if run.kept:
         run.kept.keep(partner.name, values, seed, part, {})
@@ -238,6 +282,16 @@ def _gains(
     return np.array(found)
 
 
+def _refuse_bare(key: str, classes: Mapping[str, type[Any]]) -> None:
+    """Refuse a setting of a part that stands without the part's name."""
+    if key in {field.name for field in fields(BlendConfig)}:
+        return
+    owners = [name for name, cls in classes.items() if key in {field.name for field in fields(cls)}]
+    if owners:
+        near = " or ".join(repr(f"{name}.{key}") for name in owners)
+        raise SettingsError(f"Unknown setting of blend {key!r}: did you mean {near}?")
+
+
 def _config(settings: Mapping[str, Any]) -> BlendConfig:
     """The config from settings whose keys may name a part's own."""
     classes: dict[str, type[Any]] = {"sequential": SequentialConfig}
@@ -246,6 +300,7 @@ def _config(settings: Mapping[str, Any]) -> BlendConfig:
     inner: dict[str, dict[str, Any]] = {name: {} for name in classes}
     for key, value in settings.items():
         part, dot, rest = key.partition(".")
+        _refuse_bare(key, classes)
         if part in inner and dot:
             inner[part][rest] = value
         elif part in inner and isinstance(value, Mapping):

@@ -25,24 +25,35 @@ def network_needs(config: SequentialConfig, log: Log) -> Needs:
     attended = float((lengths**2).sum()) / max(tokens, 1.0)
     layer = (4 + 2 * config.hidden) * width**2 + 2 * attended * width
     flops = 6.0 * tokens * (config.layers * layer + looked * width)
-    size = NetworkSize(
+    # Beside training: the items and windows of all events, and the start vectors' pairs.
+    beside = _LIBRARIES + 24 * len(log.histories.items) + 12 * _start_cells(log)
+    memory = predicted_bytes(network_size(config, log)) + beside
+    return Needs(memory_bytes=int(memory), cpu_s=2.0 + config.passes * flops / _FLOPS)
+
+
+def network_size(config: SequentialConfig, log: Log, *, half: bool = False) -> NetworkSize:
+    """What decides the memory of training.
+
+    Args:
+        config: with what the log decides filled in.
+        log: the log.
+        half: whether products are computed in bfloat16.
+    """
+    return NetworkSize(
         n_items=log.n_items,
-        width=width,
+        width=config.width,
         layers=config.layers,
         heads=len(config.decays),
-        hidden=config.hidden * width,
+        hidden=config.hidden * config.width,
         gated=config.gated,
         positions=config.positions,
         times=config.times,
-        longest=int(min(config.longest, lengths.max(initial=1.0))),
+        longest=int(min(config.longest, log.histories.lengths.max(initial=1))),
         batch_events=config.batch_events or 1,
         drawn=drawn_negatives(config, log.n_items),
+        half=half,
         average=config.average > 0.0,
     )
-    # Beside training: the items and windows of all events, and the start vectors' pairs.
-    beside = _LIBRARIES + 24 * len(log.histories.items) + 12 * _start_cells(log)
-    memory = predicted_bytes(size) + beside
-    return Needs(memory_bytes=int(memory), cpu_s=2.0 + config.passes * flops / _FLOPS)
 
 
 def _start_cells(log: Log) -> float:

@@ -17,12 +17,14 @@ from matinee.core.promise import Log, Part
 from matinee.core.run import Run
 from matinee.core.seeds import generator
 from matinee.core.settings import config_values
+from matinee.core.words import counted
 from matinee.networks.losses import sampled_loss, softmax_loss
 from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.held_out import HeldOut, without
+from matinee.recommenders.network_cost import network_size
 from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved, settings_of
 from matinee.recommenders.start_vectors import start_vectors
-from matinee.train.device import find_place, return_large_memory, threads_for
+from matinee.train.device import find_place, require_on, return_large_memory, threads_for
 from matinee.train.loop import train
 from matinee.train.plan import Plan
 from matinee.train.sequences import Batch, Reading, next_events, other_halves
@@ -38,6 +40,8 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
     taught = without(log, held)
     config = resolved(config, log)
     settings = settings_of(config, log)
+    place = find_place(run.device, run.precision)
+    require_on(place, network_size(config, log, half=place.half))
     network = network_of(config, log.n_items, ordered=log.ordered, seed=seed)
     with torch.no_grad():
         network.items.copy_(torch.from_numpy(_start_of(config, taught, seed)))
@@ -46,7 +50,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
         batch_events=config.batch_events or 1,
         times=config.times,
         last=config.last,
-        device=str(find_place(run.device, run.precision).device),
+        device=str(place.device),
     )
     passes = (next_events if log.ordered else other_halves)(taught.histories, reading, seed)
     context = context_of(taught)
@@ -64,12 +68,25 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
             run,
             # Where nobody can be asked, all passes would seem alike, and the first one the best.
             judge if len(held) >= _FEWEST else None,
-            key=_key(config, taught),
+            key=_key(config, taught, held),
         )
     facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
     if trained.validation is not None:
         facts["validation"] = ["ndcg@10", trained.validation]
+    facts |= _note(settings, len(held))
     return Part(kind="network", settings=settings | facts, tensors=_arrays(trained.best))
+
+
+def _note(settings: Mapping[str, Any], held: int) -> dict[str, str]:
+    """What a fit says of itself, with what too few held-out events mean; empty where it says nothing."""
+    words = [str(settings["note"])] if "note" in settings else []
+    if not held:
+        words.append("Too few events to hold any back: all passes are made.")
+    elif held < _FEWEST:
+        words.append(
+            f"{counted(held, 'event')} held back: too few to tell when to stop, all passes are made."
+        )
+    return {"note": " ".join(words)} if words else {}
 
 
 def network_of(config: SequentialConfig, n_items: int, *, ordered: bool, seed: int) -> SequentialNetwork:
@@ -106,8 +123,8 @@ def _start_of(config: SequentialConfig, log: Log, seed: int) -> np.ndarray[Any, 
     return near
 
 
-def _key(config: SequentialConfig, log: Log) -> str:
-    """What a checkpoint is of: these settings, and these very events."""
+def _key(config: SequentialConfig, log: Log, held: HeldOut) -> str:
+    """What a checkpoint is of: these settings, these very events, and what is asked after every pass."""
     histories = log.histories
     digest = hashlib.blake2b(repr((config_values(config), log.n_items)).encode(), digest_size=16)
     for column in (
@@ -116,6 +133,8 @@ def _key(config: SequentialConfig, log: Log) -> str:
         histories.weights,
         histories.targets,
         histories.times,
+        held.askers.viewers,
+        held.targets,
     ):
         digest.update(b"" if column is None else np.ascontiguousarray(column).data)
     return digest.hexdigest()

@@ -70,7 +70,8 @@ def scoreboard_words(board: Mapping[str, Any]) -> list[str]:
         f"{board['viewers']:,} viewers, {board['items']:,} items, {board['events']:,} events.",
         board["why"][:1].upper() + board["why"][1:],
         f"Judged on {board['targets']:,} targets of {board['asked_viewers']:,} viewers; 95 % intervals over "
-        f"viewers; {'* chosen on validation; ' if len(board['recommenders']) > 1 else ''}CPU-seconds.",
+        f"viewers; {'* chosen on validation; ' if len(board['recommenders']) > 1 else ''}CPU-seconds; "
+        "electricity by the clock.",
     ]
     if board["left_out"]:
         words.append(f"{board['left_out']:,} targets were in the viewer's history already and are left out.")

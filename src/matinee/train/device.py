@@ -7,6 +7,7 @@ A device without such units only emulates it, slower than float32.
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from matinee.core.errors import SettingsError, unknown_name
+from matinee.core.errors import SettingsError, TooLarge
+from matinee.core.memory import size_words
+from matinee.train.memory import NetworkSize, predicted_bytes
 
 # Options of glibc's mallopt (malloc.h).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -23,6 +26,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _EVENTS_A_THREAD = 2048
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+# Other words for the same.
+_PRECISION_WORDS = {"fp32": "float32", "bf16": "bfloat16"}
 _CPU_WORDS = ("amx_bf16", "avx512_bf16", "bf16")
 
 
@@ -89,18 +94,45 @@ def find_place(device: str = "auto", precision: str = "auto") -> Place:
     """Where to train, from what was asked for.
 
     Args:
-        device: "auto" (a GPU where there is one), "cpu", or a name of torch's such as "cuda:0".
-        precision: "auto" (bfloat16 where the device has units for it), "float32" or "bfloat16".
+        device: "auto" (a GPU where there is one), "cpu", "gpu", or a name of torch's such as "cuda:0".
+        precision: "auto" (bfloat16 where the device has units for it), "float32" or "bfloat16"; or "fp32",
+            "bf16".
 
     Raises:
         SettingsError: nobody knows the device or precision, or this machine does not have it.
     """
+    precision = _PRECISION_WORDS.get(precision, precision)
     if precision not in PRECISIONS:
-        raise unknown_name("precision", precision, PRECISIONS)
+        raise SettingsError(
+            f"Unknown precision {precision!r}: known are auto, float32 (or fp32) and bfloat16 (or bf16)."
+        )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     found = _device(device)
     return Place(device=found, half=has_half_units(found) if precision == "auto" else precision == "bfloat16")
+
+
+def require_on(place: Place, size: NetworkSize, free: int | None = None) -> None:
+    """Refuse a network that an accelerator's memory will not hold while it is trained.
+
+    The processor's own memory is looked at before torch is loaded (`core.memory.require`).
+
+    Args:
+        place: where it is to be trained.
+        size: what decides how much that takes.
+        free: bytes that the accelerator has free; None: ask it.
+
+    Raises:
+        TooLarge: names what is needed and what there is.
+    """
+    if free is None and place.device.type == "cuda":
+        free = torch.cuda.mem_get_info(place.device)[0]
+    needed = predicted_bytes(size)
+    if free is not None and needed > free:
+        raise TooLarge(
+            f"Training on {place.device} needs {size_words(needed)} of its memory, {size_words(free)} are "
+            "free: set a smaller width or batch_events, or take --device cpu."
+        )
 
 
 def place_words() -> str:
@@ -127,14 +159,16 @@ def has_half_units(device: torch.device, words: frozenset[str] | None = None) ->
 def _device(name: str) -> torch.device:
     """A device that was found to work."""
     try:
-        found = torch.device(name)
+        found = torch.device(re.sub(r"^gpu(?=:|$)", "cuda", name))
     except RuntimeError as error:
-        raise unknown_name("device", name, ("auto", "cpu", "cuda", "cuda:0", "mps", "xpu")) from error
+        raise SettingsError(
+            f"Unknown device {name!r}: known are auto, cpu, gpu, cuda, cuda:0, mps and xpu."
+        ) from error
     try:
         torch.zeros(1, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise SettingsError(
-            f"Device {name!r} was asked for, but torch finds none here: take device=cpu, or device=auto."
+            f"Device {name!r} was asked for, but torch finds none here: take --device cpu, or leave it out."
         ) from error
     return found
 

@@ -29,10 +29,11 @@ class Teller:
         self, tell: Callable[[Step], None], state: State[Any], plan: Plan, notes: tuple[str, ...] = ()
     ) -> None:
         self._tell, self._state, self._plan = tell, state, plan
-        self._began = self._told = time.monotonic()
-        self._share_before = state.epoch / plan.passes
+        self._told = time.monotonic()
+        # When this run's first step was made, and the share that was done then, maybe by an earlier run.
+        self._began: tuple[float, float] | None = None
         for note in notes:
-            tell(Step(share=self._share_before, doing=note))
+            tell(Step(share=state.epoch / plan.passes, doing=note))
 
     def now_and_then(self, of_pass: float) -> None:
         """Tell, where a second has gone by.
@@ -40,6 +41,8 @@ class Teller:
         Args:
             of_pass: share of the pass that is done.
         """
+        if self._began is None:
+            self._began = time.monotonic(), self._share(of_pass)
         if time.monotonic() - self._told >= _EVERY_S:
             self.now(of_pass)
 
@@ -54,8 +57,8 @@ class Teller:
         """
         state, plan = self._state, self._plan
         self._told = time.monotonic()
-        share = 1.0 if state.ended else min(1.0, (state.epoch + of_pass) / plan.passes)
-        gone = share - self._share_before
+        share = self._share(of_pass)
+        began_s, before = self._began or (self._told, share)
         values = [point.validation for point in state.curve if point.validation is not None]
         losses = [sound_loss(state), *(point.loss for point in reversed(state.curve))]
         self._tell(
@@ -64,10 +67,14 @@ class Teller:
                 doing=f"pass {min(state.epoch + 1, plan.passes)} of {plan.passes}",
                 loss=next((loss for loss in losses if loss is not None), None),
                 validation=(plan.measure, values[-1]) if values else None,
-                left_s=(self._told - self._began) * (1.0 - share) / gone if gone > 0.0 else None,
+                left_s=(self._told - began_s) * (1.0 - share) / (share - before) if share > before else None,
                 cpu_s=state.cpu_s + state.validation_cpu_s,
             )
         )
+
+    def _share(self, of_pass: float) -> float:
+        """How much of all passes is done."""
+        return 1.0 if self._state.ended else min(1.0, (self._state.epoch + of_pass) / self._plan.passes)
 
 
 def sound_loss(state: State[N]) -> float | None:
