@@ -51,7 +51,7 @@ def test_numbers_beyond_floats_are_met_with_maxima():
     with torch.no_grad():
         for name, tensor in network.named_parameters():
             if "attention.into" in name:
-                tensor *= 40.0
+                tensor.mul_(40.0)
     histories = some_histories([LONGEST, 7], times=False, weights=False)
     found = alone(a_scorer(network), histories)
     assert np.isfinite(found).all()

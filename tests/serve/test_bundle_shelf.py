@@ -222,7 +222,7 @@ def test_the_deleted_leave_what_answers_from_other_people(monkeypatch):
         ready = service.bundles.ready()[0]
         log = ready.model.log
         busiest = log.viewers.id(int(log.histories.lengths.argmax()))
-        asker = Ask(history=await store.history(busiest, 100), k=30)
+        asker = Ask(history=(await store.history(busiest, 100))[:5], k=30)
         before = await service.answers.recommend(asker)
         await store.forget(busiest)
         monkeypatch.setattr(bundle_shelf, "_BURIED_EVERY_S", -1.0)

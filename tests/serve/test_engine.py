@@ -197,7 +197,8 @@ async def test_arranged_answers():
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
-        ({"k": 0}, "k is"), ({"k": 501}, "k is"), ({"offset": -1}, "offset is"), ({"offset": 10_001}, "offset"),
+        ({"k": 0}, "k is"), ({"k": 501}, "k is"), ({"offset": -1}, "offset is"),
+        ({"offset": 10_001}, "offset is"),
         ({"diversity": 1.1}, "diversity is"), ({"freshness": float("nan")}, "freshness is"),
         ({"most": {"series": 0}}, "most"),
     ],
