@@ -9,7 +9,6 @@ over the n items j of the history, with c_j the weight of item j's strongest eve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -36,11 +35,29 @@ class FactorsScorer:
         self._items: Float32 = np.asarray(part.tensors["items"], dtype=np.float32)
         self._gram: Float32 = self._unobserved * (self._items.T @ self._items)
         self._known: Bool = np.any(self._items != 0, axis=1)
+        self._asked: tuple[Histories, Float32] | None = None
+
+    @property
+    def item_vectors(self) -> Float32:
+        """What is multiplied with what is asked for: float32, shape (items, factors)."""
+        return self._items
+
+    def asked(self, asker: Askers) -> Float32:
+        """The factors of one asker: float32, shape (factors,). Asked for again, they are what they were."""
+        asked = self._asked
+        if asked is None or asked[0] is not asker.histories:
+            asked = asker.histories, self._solved_alone(asker.histories)
+            self._asked = asked
+        return asked[1]
+
+    def scores_of(self, asker: Askers, codes: Int64) -> Float32:
+        """One asker's scores of some items: float32, shape (codes,)."""
+        return np.asarray(self._items.take(codes, axis=0) @ self.asked(asker), dtype=np.float32)
 
     def score(self, askers: Askers) -> Float32:
         """The inner product of each asker's factors with every item's."""
         if len(askers) == 1:
-            return self._score_alone(askers.histories)
+            return np.asarray(self.asked(askers) @ self._items.T, dtype=np.float32)[None]
         history = taste_matrix(askers.histories, self._n_items, self._decay)
         factors = solve_rows(history, self._items, self._gram, self._ridges(history))
         return np.asarray(factors @ self._items.T, dtype=np.float32)
@@ -77,8 +94,8 @@ class FactorsScorer:
         directions = self._items / np.maximum(lengths, 1e-12)
         return np.asarray(directions[items] @ directions.T, dtype=np.float32)
 
-    def _score_alone(self, history: Histories) -> Float32:
-        """Scores of one asker: float32, shape (1, items)."""
+    def _solved_alone(self, history: Histories) -> Float32:
+        """The factors of one asker: float32, shape (factors,)."""
         if self._decay >= 1.0 and history.weights is None:
             items = np.unique(history.items)
             weights = np.ones(len(items), np.float32)
@@ -86,18 +103,18 @@ class FactorsScorer:
             all_weights = event_weights(history, self._decay)
             events = strongest_events(history, all_weights)
             items, weights = history.items[events], all_weights[events]
+        spectrum, axes = self._axes
         if not len(items):
-            return np.zeros((1, self._n_items), np.float32)
-        axes = self._axes
+            return np.zeros(len(spectrum), np.float32)
         ridge = self._ridge * (len(items) + self._unobserved * self._n_items) ** self._exponent
-        observed, wanted = axes.turned[items][None], np.ones((1, len(items)), np.float32)
-        solve = _solve_short if len(items) < len(axes.spectrum) else _solve_long
-        solved = solve(observed, weights[None], wanted, axes.spectrum[None] + np.float32(ridge))
-        return np.asarray(solved @ axes.turned[:-1].T, dtype=np.float32)
+        observed, wanted = (self._items[items] @ axes)[None], np.ones((1, len(items)), np.float32)
+        solve = _solve_short if len(items) < len(spectrum) else _solve_long
+        solved = solve(observed, weights[None], wanted, spectrum[None] + np.float32(ridge))
+        return np.asarray(solved[0] @ axes.T, dtype=np.float32)
 
     @cached_property
-    def _axes(self) -> _Axes:
-        return _axes_of(self._items, self._gram)
+    def _axes(self) -> tuple[Float32, Float32]:
+        return _axes_of(self._gram)
 
     def _ridges(self, matrix: Sparse) -> Float32:
         return ridges(matrix, self._ridge, self._unobserved, self._exponent)
@@ -125,8 +142,8 @@ def solve_rows(
         float32, shape (rows, k); zeros for an empty row.
     """
     width = factors.shape[1]
-    found = _axes_of(factors, gram)
-    spectrum, turned = found.spectrum, found.turned
+    spectrum, axes = _axes_of(gram)
+    turned = np.vstack([factors @ axes, np.zeros((1, width), np.float32)])
     solved = np.zeros((matrix.shape[0], width), dtype=np.float32)
     lengths = np.diff(matrix.indptr)
     order = np.argsort(lengths, kind="stable").astype(np.int64)
@@ -137,29 +154,17 @@ def solve_rows(
         observed, weights, wanted = _gather(matrix, rows, turned, targets)
         solve = _solve_short if observed.shape[1] < width else _solve_long
         solved[rows] = solve(observed, weights, wanted, diagonals)
-    return np.asarray(solved @ found.axes.T, dtype=np.float32)
+    return np.asarray(solved @ axes.T, dtype=np.float32)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Axes:
-    """The eigenvectors of a gram: along them, what all rows share is a diagonal.
+def _axes_of(gram: Float32) -> tuple[Float32, Float32]:
+    """A gram along whose axes what all rows share is a diagonal.
 
-    Attributes:
-        spectrum: float32, shape (k,).
-        axes: float32, shape (k, k): a column each.
-        turned: float32, shape (columns + 1, k): factors along the axes, and a row of zeros.
+    Returns:
+        The diagonal, float32, shape (k,), and the axes, float32, shape (k, k), a column each.
     """
-
-    spectrum: Float32
-    axes: Float32
-    turned: Float32
-
-
-def _axes_of(factors: Float32, gram: Float32) -> _Axes:
     spectrum, axes = np.linalg.eigh(gram.astype(np.float64))
-    axes = axes.astype(np.float32)
-    turned = np.vstack([factors @ axes, np.zeros((1, factors.shape[1]), np.float32)])
-    return _Axes(spectrum=np.maximum(spectrum, 0.0).astype(np.float32), axes=axes, turned=turned)
+    return np.maximum(spectrum, 0.0).astype(np.float32), axes.astype(np.float32)
 
 
 def _gather(

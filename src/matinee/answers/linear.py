@@ -54,6 +54,7 @@ class LinearScorer:
         self._right = _optional(part.tensors, "right")
         self._bias = _optional(part.tensors, "bias")
         self._asked: tuple[Histories, tuple[Int64, Float32]] | None = None
+        self._sums: tuple[Histories, tuple[Int64, Float32]] | None = None
 
     def score(self, askers: Askers) -> Float32:
         """Scores of every item for every asker: float32, shape (askers, items)."""
@@ -105,6 +106,27 @@ class LinearScorer:
         codes = np.asarray(items, dtype=np.int32)
         return self._sum(Histories(items=codes, offsets=np.arange(len(codes) + 1, dtype=np.int64)))
 
+    def reached(self, asker: Askers, n: int) -> Int64:
+        """The n items, or fewer, that one asker's history reaches by the largest sums: int64."""
+        if self._dense is not None or self._left is not None:
+            sums = self._sum_alone(asker.histories)[0]
+            return np.argpartition(-sums, n)[:n] if n < len(sums) else np.arange(len(sums))
+        codes, sums = self._sparse_sums(asker.histories)
+        return codes if n >= len(codes) else codes[np.argpartition(-sums, n)[:n]]
+
+    def scores_of(self, asker: Askers, codes: Int64) -> Float32:
+        """One asker's scores of some items: float32, shape (codes,); equal to `score` within rounding."""
+        if self._dense is not None or self._left is not None:
+            scores: Float32 = self._sum_alone(asker.histories)[0, codes]
+        else:
+            reached, sums = self._sparse_sums(asker.histories)
+            scores = np.zeros(len(codes), np.float32)
+            if len(reached):
+                places = np.minimum(np.searchsorted(reached, codes), len(reached) - 1)
+                there = reached[places] == codes
+                scores[there] = sums[places[there]]
+        return scores if self._bias is None else np.asarray(scores + self._bias[codes], dtype=np.float32)
+
     @cached_property
     def _speaking(self) -> Bool:
         """Which rows of W are not empty: bool, shape (rates x items,)."""
@@ -151,6 +173,14 @@ class LinearScorer:
         if self._left is not None and self._right is not None:
             scores += (counts @ self._left[columns]) @ self._right
         return scores
+
+    def _sparse_sums(self, history: Histories) -> tuple[Int64, Float32]:
+        """The items that one history reaches by sparse rows, ascending, and their sums."""
+        asked = self._sums
+        if asked is None or asked[0] is not history:
+            asked = history, _sums_of(*self._entries(history), self._sparse)
+            self._sums = asked
+        return asked[1]
 
     def _entries(self, history: Histories) -> tuple[Int64, Float32]:
         """One history's decayed counts; asked for again, they are what they were."""
@@ -252,17 +282,34 @@ def _one_row(columns: Int64, counts: Float32, width: int) -> Any:
 
 def _times_sparse(columns: Int64, counts: Float32, weights: Any) -> Any:
     """One row's entries times sparse weights: shape (items,), or 0 where none of their rows has any."""
-    starts = weights.indptr[columns].astype(np.int64)
-    lengths = weights.indptr[columns + 1] - starts
-    total = int(lengths.sum())
-    if not total:
+    items, terms = _terms(columns, counts, weights)
+    if not len(items):
         return 0.0
-    picked = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(total)
-    terms = weights.data[picked] * np.repeat(counts, lengths)
     scores = np.zeros(weights.shape[1], np.float32)
     # In the order of the entries, as scipy adds up: the same scores as in company.
-    np.add.at(scores, weights.indices[picked], terms)
+    np.add.at(scores, items, terms)
     return scores
+
+
+def _sums_of(columns: Int64, counts: Float32, weights: Any) -> tuple[Int64, Float32]:
+    """The same for the items alone that are reached, ascending: int64 and float32, shape (reached,)."""
+    items, terms = _terms(columns, counts, weights)
+    if not len(items):
+        return np.zeros(0, np.int64), np.zeros(0, np.float32)
+    order = np.argsort(items)
+    items = items[order]
+    starts = np.flatnonzero(np.concatenate([np.ones(1, np.bool_), items[1:] != items[:-1]]))
+    return items[starts].astype(np.int64), np.add.reduceat(terms[order], starts)
+
+
+def _terms(columns: Int64, counts: Float32, weights: Any) -> tuple[NDArray[Any], Float32]:
+    """Every sparse weight of a row's entries: which item it is of, and what it adds."""
+    if weights is None:
+        return np.zeros(0, np.int32), np.zeros(0, np.float32)
+    starts = weights.indptr[columns].astype(np.int64)
+    lengths = weights.indptr[columns + 1] - starts
+    picked = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(int(lengths.sum()))
+    return weights.indices[picked], weights.data[picked] * np.repeat(counts, lengths)
 
 
 def _times_dense(query: Any, weights: NDArray[Any]) -> Float32:

@@ -59,6 +59,31 @@ class NetworkScorer:
         self._temperature = np.float32(part.settings["temperature"])
         self._keys = None if self._network.ordered else shuffle_keys(self._n)
         self._explained: _Explanation | None = None
+        self._lengths: Float32 | None = None
+        self._asked: tuple[Histories, Float32] | None = None
+
+    @property
+    def item_vectors(self) -> Float32:
+        """What is multiplied with what is asked for: float32, shape (items, width)."""
+        return self._network.items
+
+    def asked(self, asker: Askers) -> Float32:
+        """What one asker asks for: float32, shape (width,). Asked for again, it is what it was."""
+        asked = self._asked
+        if asked is None or asked[0] is not asker.histories:
+            asked = asker.histories, self._vectors(asker.histories)[0]
+            self._asked = asked
+        return asked[1]
+
+    def scores_of(self, asker: Askers, codes: Int64) -> Float32:
+        """One asker's scores of some items: float32, shape (codes,)."""
+        return np.asarray(self._network.items.take(codes, axis=0) @ self.asked(asker), dtype=np.float32)
+
+    def alike(self, codes: Int64) -> Float32:
+        """The cosine between some items' vectors: float32, shape (codes, codes)."""
+        vectors = self._network.items[codes]
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return np.asarray(vectors @ vectors.T, dtype=np.float32)
 
     def score(self, askers: Askers) -> Float32:
         """Scores of every item for every asker: float32, shape (askers, items)."""
@@ -95,8 +120,11 @@ class NetworkScorer:
     def similar(self, items: Int32) -> Float32:
         """The cosine between items' vectors."""
         table = self._network.items
-        directions = table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
-        return np.asarray(directions[items] @ directions.T, dtype=np.float32)
+        if self._lengths is None:
+            self._lengths = np.maximum(np.linalg.norm(table, axis=1), np.float32(1e-12))
+        likeness = (table[items] / self._lengths[items, None]) @ table.T
+        likeness /= self._lengths
+        return np.asarray(likeness, dtype=np.float32)
 
     def _explanation(self, history: Histories) -> _Explanation:
         arrays = (history.items, history.times, history.weights)

@@ -33,6 +33,14 @@ _KEPT_CELLS = 2**22
 
 
 @runtime_checkable
+class ScoresSome(Protocol):
+    """A scorer that can score some items alone."""
+
+    def scores_of(self, asker: Askers, codes: Int64) -> Float32:
+        """One asker's scores of some items: float32, shape (codes,)."""
+
+
+@runtime_checkable
 class LeavesOut(Protocol):
     """A scorer that knows a quick way to leave events out."""
 
@@ -61,6 +69,7 @@ class ProductScorer:
         self._weights = np.asarray(part.settings["weights"] or none, dtype=np.float64)
         if not scorers or not isinstance(scorers[0], NetworkScorer):
             raise SettingsError(f"A product needs a network first among its parts {part.settings['parts']}.")
+        self._names = [str(name) for name in part.settings["parts"]]
         self._network, self._partners = scorers[0], list(scorers[1:])
         _check(self._floors, self._lengths, self._weights, len(self._partners))
 
@@ -89,6 +98,30 @@ class ProductScorer:
                 more *= np.float32(weights[sort])
                 scores += more
         return scores
+
+    def voices(self, asker: Askers) -> list[tuple[str, Scorer]]:
+        """The parts that have a say in one asker's answer, by name, the network first."""
+        counting = [pair for pair in zip(self._names[1:], self._counting(asker), strict=True) if pair[1][2]]
+        return [(self._names[0], self._network), *((name, one[0]) for name, one in counting)]
+
+    def scores_of(self, asker: Askers, codes: Int64) -> Float32:
+        """One asker's scores of some items, short of what the network's total takes from all alike."""
+        scores = _some(self._network, asker, codes)
+        for partner, floor, weight in self._counting(asker):
+            if weight:
+                scores += np.float32(weight) * np.log(
+                    np.maximum(_some(partner, asker, codes), np.float32(floor))
+                )
+        return scores
+
+    def _counting(self, asker: Askers) -> list[tuple[Scorer, float, float]]:
+        """Each partner with its floor and its weight for one asker."""
+        sort = int(self._sorts(known(asker.histories, self._n).sum()))
+        return list(zip(self._partners, self._floors.tolist(), self._weights[:, sort].tolist(), strict=True))
+
+    def alike(self, codes: Int64) -> Float32:
+        """The network's likeness of some items: float32, shape (codes, codes)."""
+        return self._network.alike(codes)
 
     def personal(self, askers: Askers) -> Bool:
         """Whether any part can say anything personal."""
@@ -123,6 +156,13 @@ class ProductScorer:
         size = max(1, _KEPT_CELLS // max(self._n, 1))
         blocks = [np.arange(start, min(start + size, len(copies))) for start in range(0, len(copies), size)]
         return np.concatenate([partner.score(copies.take(block))[:, item] for block in blocks])
+
+
+def _some(scorer: Scorer, asker: Askers, codes: Int64) -> Float32:
+    """One asker's scores of some items by any scorer."""
+    if isinstance(scorer, ScoresSome):
+        return scorer.scores_of(asker, codes)
+    return np.asarray(scorer.score(asker)[0, codes], dtype=np.float32)
 
 
 def _counts(histories: Histories, n_items: int) -> Int64:

@@ -1,0 +1,1 @@
+"""Large catalogues: the items with the largest products, found without a look at all of them."""
