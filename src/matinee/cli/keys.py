@@ -10,6 +10,7 @@ import typer
 from matinee.cli.given import refuse_blank
 from matinee.cli.output import JsonPath, Output, Quiet
 from matinee.core.errors import InputError
+from matinee.core.words import counted
 
 if TYPE_CHECKING:
     from matinee.serve.keys import Key
@@ -49,7 +50,8 @@ def command(
         found = list_keys(store)
         for key in found:
             out.say(_line(key))
-        out.say(f"{len(found)} keys." if found else "There is no key: the server answers this machine alone.")
+        none = "There is no key: the server answers this machine alone."
+        out.say(f"{counted(len(found), 'key')}." if found else none)
         out.result([_facts(key) for key in found])
         return
     if name is None:
