@@ -235,7 +235,7 @@ def _kill_after(days: Days, wait_s: float) -> bool:
     process = subprocess.Popen(
         [sys.executable, "-m", "matinee", "refresh", days.url, "-o", str(days.bundles), "--quiet"],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     time.sleep(wait_s)
     process.send_signal(signal.SIGKILL)
