@@ -5,10 +5,11 @@ import random
 
 import pytest
 
-from matinee.serve.ab import create, experiments_of, result_of, shadow_results, stop
+from matinee.serve.ab import Result, create, experiments_of, result_of, results, shadow_results, stop
 from matinee.serve.attribution import Followed, ShownAnswer
 from matinee.serve.experiments import Experiment, arm_of
-from matinee.serve.recommendation_id import Told
+from matinee.serve.recommendation_id import Told, make
+from matinee.serve.records import Event, Impression
 from matinee.serve.refusals import Conflict, NotFound, Refusal
 from matinee.serve.shadow import ShadowFigures
 from matinee.testing.small_store import SmallStore
@@ -48,14 +49,14 @@ def test_a_real_difference_is_found_and_said() -> None:
 
 def test_where_there_is_no_difference_none_is_found_however_often_one_looks() -> None:
     wrong = 0
-    for seed in range(20):
+    for seed in range(8):
         whole = people(600, {"old": 0.3, "new": 0.3}, seed=seed)
         looks = []
-        for many in (100, 200, 400, 600):
+        for many in (150, 400, 600):
             some = Followed(answers={k: v for k, v in whole.answers.items() if int(v.user[1:]) < many})
             looks.append(result_of(HALVES, some, now_ms=BEGAN + 9 * DAY).differences["new"].decided)
         wrong += any(looks)
-    assert wrong <= 3
+    assert wrong <= 1
 
 
 def test_nobody_counts_before_the_first_day_is_over_and_no_value_changes_after_it() -> None:
@@ -129,6 +130,26 @@ def test_experiments_are_begun_and_ended_in_the_store() -> None:
             await create(store, long, now_ms=BEGAN)
 
     asyncio.run(story())
+
+
+def test_results_are_read_from_the_store() -> None:
+    async def story() -> list[Result]:
+        store, key = SmallStore(), b"k" * 32
+        await store.put_notes({"secret": key.hex()})
+        await create(store, HALVES, now_ms=BEGAN)
+        for viewer in range(20):
+            arm = "new" if viewer % 2 else "old"
+            id_ = make(key, Told(arm=f"new/{arm}", source="blend", time_ms=BEGAN + 5))
+            shown = Impression(user=f"u{viewer}", items=("i",), time_ms=BEGAN + 5, recommendation_id=id_)
+            click = Event(user=f"u{viewer}", item="i", kind="watch", time_ms=BEGAN + 9, recommendation_id=id_)
+            await store.add([click] if viewer % 2 else [], [shown])
+        return await results(store, now_ms=BEGAN + 2 * DAY)
+
+    (found,) = asyncio.run(story())
+    means = [one.rate.mean for one in found.arms if one.rate is not None]
+    assert means == [0.0, 1.0]
+    assert [one.viewers for one in found.arms] == [10, 10]
+    assert found.differences["new"].decided
 
 
 def test_shadows_in_words() -> None:

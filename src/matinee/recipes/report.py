@@ -19,7 +19,7 @@ from matinee.recipes.report_words import brought, kinds_words, look, unknown, ve
 from matinee.recipes.store_log import refuse_missing, with_store
 from matinee.report.business_page import business_page
 from matinee.report.numbers import counted, money, seconds
-from matinee.serve.ab import experiments_of, result_of
+from matinee.serve.ab import results
 from matinee.serve.attribution import Attribution, Rate, followed, told_of
 from matinee.serve.monitoring import Figures, figures
 from matinee.serve.ready_bundle import created_of, manifest_of
@@ -91,11 +91,7 @@ async def _look(store: Store, folder: Path | None, now_ms: int, days: float) -> 
     secret = await store.note("secret")
     key = b"" if secret is None else secret_of({"secret": secret})
     shown = await followed(store, secret=key, since_ms=since_ms) if found is None else found.followed
-    experiments = []
-    for one in await experiments_of(store):
-        began = one.since_ms
-        whole = shown if began >= since_ms else await followed(store, secret=key, since_ms=began)
-        experiments.append(result_of(one, whole, now_ms=now_ms).sentence)
+    experiments = [one.sentence for one in await results(store, now_ms=now_ms)]
     events, viewers = await _count(store, since_ms)
     return _Seen(
         attribution=told_of(shown), figures=found, experiments=experiments, events=events, viewers=viewers

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 
 from matinee.core.anytime import ALPHA, Sequential, Tally, difference_of, mean_of, tally, tally_hits
 from matinee.report.numbers import counted, figure, percent
-from matinee.serve.attribution import Followed, ShownAnswer
+from matinee.serve.attribution import Followed, ShownAnswer, followed
 from matinee.serve.bundle_shelf import EXPERIMENTS_NOTE
 from matinee.serve.experiments import Experiment, read_experiments, write_experiments
 from matinee.serve.recommendation_id import LONGEST_NAME
 from matinee.serve.refusals import Conflict, NotFound, Refusal
 from matinee.serve.shadow import ShadowFigures
-from matinee.serve.store import Store
+from matinee.serve.store import Store, secret_of
 
 DAY_MS = 86_400_000
 # A ratio of arms is only doubted on strong evidence: it makes every other figure worthless.
@@ -139,6 +139,24 @@ async def stop(store: Store, name: str) -> Experiment:
     told = [over if one.name == name else one for one in known]
     await store.put_notes({EXPERIMENTS_NOTE: write_experiments(told)})
     return over
+
+
+async def results(store: Store, *, now_ms: int) -> list[Result]:
+    """What every experiment of a store says today, the oldest first.
+
+    It reads everything that was shown since the first of them began: ask seldom.
+
+    Args:
+        store: the server's store.
+        now_ms: the moment of looking.
+    """
+    known = await experiments_of(store)
+    secret = await store.note("secret")
+    if not known or secret is None:
+        return [result_of(one, Followed(), now_ms=now_ms) for one in known]
+    since_ms = min(one.since_ms for one in known)
+    found = await followed(store, secret=secret_of({"secret": secret}), since_ms=since_ms)
+    return [result_of(one, found, now_ms=now_ms) for one in known]
 
 
 def result_of(experiment: Experiment, found: Followed, *, now_ms: int) -> Result:
