@@ -1,10 +1,10 @@
-"""Nearly exact: items in lists by the nearest of some centres, in 8 bits; the best lists alone are read.
+"""Nearly exact: items in lists by the nearest of many centres, in 8 bits; the best lists alone are read.
 
-An inverted file (Sivic and Zisserman 2003; Jegou et al. 2011) for products. Centres are those of k-means in
-coordinates in which what is asked for varies alike in all directions: with R the root of the second moments
-of what is asked for, q . x = (q R^-1) . (x R), and there a step aside costs the same product whichever way it
-goes. The items' mean, which ranks nothing, is taken off first. The lists whose centres have the largest
-products are read; of what their 8-bit codes say is best, the products are reckoned again exactly.
+An inverted file (Sivic and Zisserman 2003; Jegou et al. 2011) for products. The items' mean, which adds the
+same to all products, is taken off first. Items whose vectors are long, which are most of what is ever found,
+lie far apart and get centres of their own; the many short ones share a few long lists about the mean, which
+are seldom read. The lists whose centres have the largest products are read; of what their 8-bit codes say is
+best, the products are reckoned again exactly.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from matinee.answers.index.eight_bit import eight_bit, steps_of
 from matinee.answers.index.found import Found, largest, threshold
 from matinee.answers.index.k_means import k_means, nearest
-from matinee.core.types import Float32, Float64, Int64
+from matinee.core.types import Float32, Int64
 
 # Codes are read this many at a time, so that they stay in a cache as float32.
 _ROWS = 2_048
@@ -31,9 +31,8 @@ class InvertedLists:
     """Reads the lists whose items are likely to have the largest products.
 
     Args:
-        tensors: `turn` (width, width), what is asked for is turned by; `centres` (lists, width); `offsets`
-            (lists + 1,), where each list begins; `order` (items,), the items list by list; `codes` (items,
-            width), int8, and `steps` (width,).
+        tensors: `centres` (lists, width); `offsets` (lists + 1,), where each list begins; `order` (items,),
+            the items list by list; `codes` (items, width), int8, and `steps` (width,).
         settings: `probes`, how many lists are read.
         vectors: float32, shape (items, width).
     """
@@ -45,7 +44,6 @@ class InvertedLists:
     ) -> None:
         self._tensors, self._vectors = dict(tensors), vectors
         self.probes = int(settings["probes"])
-        self._turn: Float32 = tensors["turn"]
         self._centres: Float32 = tensors["centres"]
         self._starts: Int64 = tensors["offsets"][:-1]
         self._sizes: Int64 = np.diff(tensors["offsets"])
@@ -64,10 +62,9 @@ class InvertedLists:
 
     def best(self, asked: Float32, n: int, effort: int = 1) -> Found:
         """As of Index. Not for two threads at once."""
-        turned = asked @ self._turn
-        lists = self._lists(turned, effort * self.probes)
+        lists = self._lists(asked, effort * self.probes)
         starts, sizes = self._starts[lists], self._sizes[lists]
-        sums = self._products(starts.tolist(), sizes.tolist(), turned * self._steps)
+        sums = self._products(starts.tolist(), sizes.tolist(), asked * self._steps)
         wanted = int(_SPARE * n) + _LEAST_SPARE
         kept = np.flatnonzero(sums >= threshold(sums, wanted, 16)) if len(sums) > wanted else None
         codes = self._order[_places(starts, sizes, kept)].astype(np.int64)
@@ -75,9 +72,9 @@ class InvertedLists:
         read = (len(sums) + len(codes) + len(self._centres)) * len(asked)
         return largest(codes, scores, n, read)
 
-    def _lists(self, turned: Float32, probes: int) -> Int64:
+    def _lists(self, asked: Float32, probes: int) -> Int64:
         """The most promising lists."""
-        promise = self._centres @ turned
+        promise = self._centres @ asked
         if probes >= len(promise):
             return np.arange(len(promise))
         return np.argpartition(-promise, probes)[:probes]
@@ -105,37 +102,25 @@ def _places(starts: Int64, sizes: Int64, kept: Int64 | None) -> Int64:
     return kept - (ends - sizes)[lists] + starts[lists]
 
 
-def inverted_lists(vectors: Float32, asked: Float32, lists: int, *, seed: int) -> InvertedLists:
+def inverted_lists(vectors: Float32, lists: int, *, seed: int) -> InvertedLists:
     """Sort items into lists.
 
     Args:
         vectors: float32, shape (items, width).
-        asked: float32, shape (n, width): what histories like those to come ask for.
         lists: how many.
         seed: of the centres.
     """
-    mean = vectors.mean(axis=0, dtype=np.float64)
-    root, inverse = _roots(asked)
-    turned = (vectors - mean.astype(np.float32)) @ root.astype(np.float32)
-    centres = k_means(turned, lists, seed=seed)
-    owners = nearest(turned, centres)
+    away = vectors - vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centres = k_means(away, lists, seed=seed)
+    owners = nearest(away, centres)
     order = np.argsort(owners, kind="stable")
     counts = np.bincount(owners, minlength=len(centres))
-    steps = steps_of(turned)
+    steps = steps_of(away)
     tensors = {
-        "turn": inverse.astype(np.float32),
         "centres": centres,
         "offsets": np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]),
         "order": order.astype(np.int32),
-        "codes": eight_bit(turned, steps)[order],
+        "codes": eight_bit(away, steps)[order],
         "steps": steps,
     }
     return InvertedLists(tensors, {"probes": 1}, vectors)
-
-
-def _roots(asked: Float32) -> tuple[Float64, Float64]:
-    """The symmetric root of what is asked for's second moments, and its inverse."""
-    spectrum, axes = np.linalg.eigh((asked.T @ asked).astype(np.float64) / max(len(asked), 1))
-    # Directions that are hardly ever asked for count a little all the same.
-    sides = np.sqrt(np.maximum(spectrum, 1e-3 * max(float(spectrum.mean()), 1e-30)))
-    return np.asarray((axes * sides) @ axes.T), np.asarray((axes / sides) @ axes.T)
