@@ -8,6 +8,7 @@ parts/NAME/sums.safetensors    what an update of the fit needs, where there is a
 popularity.safetensors         weighted events of each item
 items.parquet                  the catalogue: id, title, ...
 viewers.parquet, histories.parquet, friends.parquet, negatives.parquet   unless written without histories
+index/NAME.safetensors         of a large catalogue: how the best items are found without a look at all
 golden.json                    queries with their answers
 tombstones.json                beside the hashed set: viewers deleted since
 ```
@@ -32,6 +33,10 @@ from matinee.answers import tables
 from matinee.answers.compact import compact
 from matinee.answers.context import Context
 from matinee.answers.golden import check_golden, golden_answers, golden_queries
+from matinee.answers.index.build import LARGE, QUERIES, build
+from matinee.answers.index.found import Index
+from matinee.answers.index.queries import drawn_histories
+from matinee.answers.index.stored import read_indices, write_indices
 from matinee.answers.manifest import (
     LITTER,
     MANIFEST,
@@ -43,7 +48,7 @@ from matinee.answers.manifest import (
     read_tombstones,
     write_manifest,
 )
-from matinee.answers.scorers import make_scorer
+from matinee.answers.scorers import JOINED, make_scorer
 from matinee.answers.tensors import describe, read_tensors, write_tensors
 from matinee.core.errors import BundleError, InputError
 from matinee.core.promise import Part, Scorer
@@ -75,6 +80,7 @@ class Content:
         people: whether viewers and histories are part of it.
         deleted: ids of viewers who were deleted since it was written.
         fingerprint: what tells this bundle from every other; empty before it is written.
+        indices: of a large catalogue, by part: how the best items are found; made when it is written.
     """
 
     name: str
@@ -86,6 +92,7 @@ class Content:
     people: bool = True
     deleted: frozenset[str] = frozenset()
     fingerprint: str = ""
+    indices: Mapping[str, Index] = field(default_factory=dict)
 
     def context(self) -> Context:
         """What scorers need beside their part."""
@@ -103,8 +110,13 @@ class Content:
         return make_scorer(self.parts[self.name], self.context(), self.parts)
 
 
-def write_bundle(folder: Path, content: Content) -> None:
+def write_bundle(folder: Path, content: Content, *, large: int = LARGE) -> None:
     """Write a bundle; one that is there already is replaced only by a complete one.
+
+    Args:
+        folder: where.
+        content: what is written.
+        large: a catalogue of more items than that gets an index.
 
     Raises:
         InputError: the folder holds something else, or the model cannot answer without histories.
@@ -121,7 +133,8 @@ def write_bundle(folder: Path, content: Content) -> None:
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
     small = replace(content, parts={name: compact(part) for name, part in content.parts.items()})
     try:
-        _fill(fresh, small if content.people else _without_people(small))
+        said = _write_indices(fresh, small) if content.log.n_items > large else {}
+        _fill(fresh, small if content.people else _without_people(small), said)
         if buried:
             bury(fresh, buried)
         _open_to_readers(fresh)
@@ -167,7 +180,7 @@ def refuse_foreign(folder: Path) -> None:
         raise InputError(f"{folder} holds other files: name a new or empty folder for the bundle.")
 
 
-def _fill(folder: Path, content: Content) -> None:
+def _fill(folder: Path, content: Content, indices: Mapping[str, Any]) -> None:
     shapes = {}
     for name, part in content.parts.items():
         shapes[name] = _write_part(folder, name, part)
@@ -186,7 +199,8 @@ def _fill(folder: Path, content: Content) -> None:
     write_manifest(
         folder,
         {
-            **dict(content.facts),
+            **{key: value for key, value in content.facts.items() if key != "index"},
+            **({"index": dict(indices)} if indices else {}),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "name": content.name,
             "config": dict(content.config),
@@ -195,6 +209,15 @@ def _fill(folder: Path, content: Content) -> None:
             "log": _log_facts(log, content.people),
         },
     )
+
+
+def _write_indices(folder: Path, content: Content) -> dict[str, Any]:
+    """Find out how the best items of a large catalogue are found quickest, and write what that takes."""
+    queries = drawn_histories(content.log.histories, content.popularity, QUERIES, seed=0)
+    whole = content.parts[content.name]
+    names = [str(name) for name in whole.settings["parts"]] if whole.kind in JOINED else []
+    voices = {name: make_scorer(content.parts[name], content.context()) for name in names}
+    return write_indices(folder, build(content.name, content.scorer(), voices, queries))
 
 
 def _write_part(folder: Path, name: str, part: Part) -> dict[str, Any]:
@@ -262,6 +285,7 @@ def _content(folder: Path, manifest: Mapping[str, Any]) -> Content:
         people=people,
         deleted=read_tombstones(folder),
         fingerprint=fingerprint(manifest),
+        indices=read_indices(folder, manifest.get("index", {}), parts),
     )
 
 

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from matinee.answers.bundle import Content, read_bundle, without_events_of, write_bundle
+from matinee.answers.index.candidates import Candidates
+from matinee.answers.index.found import Index
 from matinee.answers.reasons import POPULAR, reasons, verb_of
 from matinee.answers.rules import Rules, Shelf
 from matinee.answers.scorers import Context, make_scorer
@@ -37,6 +39,7 @@ class Model:
         deleted: ids of viewers who were deleted since the fit: nobody knows them any more.
         fingerprint: which bundle it was loaded from; empty for a model that was never saved.
         ties: seed of the order in which items of equal scores are shown.
+        indices: of a large catalogue, by part: how the best items are found without a look at all.
     """
 
     name: str
@@ -48,6 +51,15 @@ class Model:
     deleted: frozenset[str] = frozenset()
     fingerprint: str = ""
     ties: int = 0
+    indices: Mapping[str, Index] = field(default_factory=dict)
+
+    @cached_property
+    def candidates(self) -> Candidates | None:
+        """What answers one asker of a large catalogue quickly; None where every answer looks at all items."""
+        if not self.indices:
+            return None
+        joint = self.facts["index"]["joint"]
+        return Candidates(self.name, self.scorer, self.indices, float(joint.get("spare", 1.0)))
 
     @cached_property
     def scorer(self) -> Scorer:
@@ -268,6 +280,7 @@ def load(folder: str | os.PathLike[str], *, ties: int = 0) -> Model:
         deleted=content.deleted,
         fingerprint=content.fingerprint,
         ties=ties,
+        indices=content.indices,
     )
 
 

@@ -29,6 +29,7 @@ _ROOM = 0.005
 _EXACT_READ = 4_000_000
 # Queries for the choices, and for what the manifest says.
 CHOOSING, HELD_OUT = 100, 200
+QUERIES = CHOOSING + HELD_OUT
 _SAME, _TOP = 0.99, 10
 _SPARES = (1.0, 2.0, 4.0, 8.0, 16.0)
 
@@ -57,7 +58,7 @@ def build(
         name: the part that answers.
         scorer: its scorer.
         parts: where it joins others: those, by name.
-        queries: `CHOOSING + HELD_OUT` askers, of whom no two are the same; fewer are parted alike.
+        queries: `QUERIES` askers, of whom no two are the same; fewer are parted alike.
         seed: of everything random.
     """
     if not can_have(scorer, parts) or not queries:

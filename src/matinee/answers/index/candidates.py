@@ -8,7 +8,7 @@ its parts puts far in front has no place among the best either: the candidates a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -65,7 +65,10 @@ class Candidates:
     """
 
     def __init__(self, name: str, scorer: Scorer, indices: Mapping[str, Index], spare: float = 1.0) -> None:
-        self._name, self._scorer, self._indices, self.spare = name, scorer, dict(indices), spare
+        self._name, self._indices, self.spare = name, dict(indices), spare
+        # Asking an object whether it keeps a promise takes longer than many an answer: once is enough.
+        self._joins = scorer if isinstance(scorer, Joins) else None
+        self._asks = scorer if isinstance(scorer, Asks) else None
 
     def best(self, asker: Askers, n: int, effort: int = 1) -> tuple[Int64, Float32]:
         """About the n best items of one asker, in no order, and their scores, which are exact.
@@ -78,32 +81,29 @@ class Candidates:
         Returns:
             Codes int64 and scores float32, shape (found,).
         """
-        scorer = self._scorer
-        if isinstance(scorer, Joins):
+        if self._joins is not None:
             most = int(self.spare * n * effort)
-            proposed = [
-                self._proposed(name, voice, asker, most, effort) for name, voice in scorer.voices(asker)
-            ]
+            voices = self._joins.voices(asker)
+            proposed = [self._proposed(name, voice, asker, most, effort) for name, voice in voices]
             codes = np.unique(np.concatenate(proposed))
-            return codes, scorer.scores_of(asker, codes)
-        if not isinstance(scorer, Asks):
+            return codes, self._joins.scores_of(asker, codes)
+        if self._asks is None:
             raise TypeError(f"{self._name} is no product of vectors, so it has no index.")
-        found = self._indices[self._name].best(scorer.asked(asker), n * effort, effort)
+        found = self._indices[self._name].best(self._asks.asked(asker), n * effort, effort)
         return found.codes, found.scores
 
     def scores_of(self, asker: Askers, codes: Int64) -> Float32:
         """One asker's scores of some items, comparable with those of `best`: float32, shape (codes,)."""
-        scorer = self._scorer
-        if isinstance(scorer, (Joins, Asks)):
-            return scorer.scores_of(asker, codes)
-        raise TypeError(f"{self._name} cannot score some items alone.")
+        scorer = self._joins or self._asks
+        if scorer is None:
+            raise TypeError(f"{self._name} cannot score some items alone.")
+        return scorer.scores_of(asker, codes)
 
-    def _proposed(self, name: str, voice: Scorer, asker: Askers, n: int, effort: int) -> Int64:
-        if name in self._indices and isinstance(voice, Asks):
+    def _proposed(self, name: str, voice: Any, asker: Askers, n: int, effort: int) -> Int64:
+        if name in self._indices:
             return self._indices[name].best(voice.asked(asker), n, effort).codes
-        if isinstance(voice, Reaches):
-            return voice.reached(asker, n)
-        raise TypeError(f"{name} cannot say which items it speaks of.")
+        codes: Int64 = voice.reached(asker, n)
+        return codes
 
 
 def can_have(scorer: Scorer, parts: Mapping[str, Scorer]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from matinee.answers.index.build import Built
 from matinee.answers.index.found import Index
 from matinee.answers.index.inverted_lists import InvertedLists
 from matinee.answers.index.norm_bounds import NormBounds
@@ -22,19 +23,33 @@ WAYS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any], Float32], Ind
 }
 
 
-def write_index(folder: Path, name: str, index: Index) -> dict[str, Any]:
-    """Write the index of a part into a bundle, and tell what the manifest says of it."""
-    (folder / FOLDER).mkdir(exist_ok=True)
-    write_tensors(folder / FOLDER / f"{name}.safetensors", index.tensors)
-    return {**index.settings, "tensors": describe(index.tensors)}
+def write_indices(folder: Path, built: Built | None) -> dict[str, Any]:
+    """Write indices into a bundle, and tell what the manifest says of them; empty where there are none."""
+    if built is None:
+        return {}
+    (folder / FOLDER).mkdir()
+    parts = {}
+    for name, index in built.indices.items():
+        write_tensors(folder / FOLDER / f"{name}.safetensors", index.tensors)
+        parts[name] = {**index.settings, **built.facts[name], "tensors": describe(index.tensors)}
+    return {"parts": parts, "joint": dict(built.joint)}
 
 
-def read_index(folder: Path, name: str, said: Mapping[str, Any], part: Part) -> Index:
-    """The index of a part, its tensors as memory maps.
+def read_indices(folder: Path, said: Mapping[str, Any], parts: Mapping[str, Part]) -> dict[str, Index]:
+    """The indices of a bundle, their tensors as memory maps.
+
+    Args:
+        folder: the bundle.
+        said: what its manifest says of them; empty where there are none.
+        parts: its parts.
 
     Raises:
-        BundleError: it is of a way that nobody here knows, or its file is not what the manifest says.
+        BundleError: one is of a way that nobody here knows, or its file is not what the manifest says.
     """
+    return {name: _read(folder, name, one, parts[name]) for name, one in said.get("parts", {}).items()}
+
+
+def _read(folder: Path, name: str, said: Mapping[str, Any], part: Part) -> Index:
     way = said["way"]
     if way not in WAYS:
         known = ", ".join(WAYS)
