@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from matinee.answers.context import Context
+from matinee.answers.network import less_each
 from matinee.answers.taste import Sparse, blocks, event_weights, strongest_events, taste_matrix
 from matinee.core.promise import Part
 from matinee.core.types import Askers, Bool, Float32, Float64, Histories, Int32, Int64
@@ -36,6 +37,7 @@ class FactorsScorer:
         self._gram: Float32 = self._unobserved * (self._items.T @ self._items)
         self._known: Bool = np.any(self._items != 0, axis=1)
         self._asked: tuple[Histories, Float32] | None = None
+        self._without: tuple[Histories, Float32] | None = None
 
     @property
     def item_vectors(self) -> Float32:
@@ -87,6 +89,20 @@ class FactorsScorer:
         matrix = self._gram + (observed.T * weights[events]) @ observed + ridge * np.eye(len(self._gram))
         parts[events] = weights[events] * (observed @ np.linalg.solve(matrix, self._items[item]))
         return parts
+
+    def without_each(self, asker: Askers, item: int) -> Float32:
+        """One asker's score of an item, then that without each event: float32, shape (1 + events,).
+
+        The factors are solved without each event once; an asker's further items take no more than a product.
+        """
+        solved = self._without
+        if solved is None or solved[0] is not asker.histories:
+            shorter = less_each(asker.histories, len(asker.histories.items))
+            matrix = taste_matrix(shorter, self._n_items, self._decay)
+            factors = solve_rows(matrix, self._items, self._gram, self._ridges(matrix))
+            solved = asker.histories, factors
+            self._without = solved
+        return np.asarray(solved[1] @ self._items[item], dtype=np.float32)
 
     def similar(self, items: Int32) -> Float32:
         """The cosine between items' factors; zero for an item without any."""

@@ -204,8 +204,7 @@ class LinearScorer:
             places = rows if self._rows is None else self._rows[rows]
             cells[places >= 0] += float32_of(self._dense[places[places >= 0], item])
         if self._sparse is not None:
-            flat = np.asarray(self._sparse[rows.ravel()][:, [item]].todense(), np.float32)
-            cells += flat.reshape(rows.shape)
+            cells += _sparse_cells(self._sparse, rows.ravel(), item).reshape(rows.shape)
         if self._left is not None and self._right is not None:
             cells += self._left[rows] @ self._right[:, item]
         return cells
@@ -270,6 +269,22 @@ def _sparse_of(tensors: Mapping[str, NDArray[Any]], shape: tuple[int, int]) -> A
     width: Any = np.int32 if len(tensors["indices"]) < np.iinfo(np.int32).max else np.int64
     indices, indptr = (np.asarray(tensors[name], dtype=width) for name in ("indices", "indptr"))
     return scipy.sparse.csr_matrix((float32_of(tensors["data"]), indices, indptr), shape=shape)
+
+
+def _sparse_cells(weights: Any, rows: Int64, item: int) -> Float32:
+    """The weights of some sparse rows in one column: float32, shape (rows,)."""
+    picked, owners = _entries_of(weights, rows)
+    there = weights.indices[picked] == item
+    found = np.bincount(owners[there], weights.data[picked[there]], minlength=len(rows))
+    return found.astype(np.float32)
+
+
+def _entries_of(weights: Any, rows: Int64) -> tuple[Int64, Int64]:
+    """Positions of the entries of some sparse rows, and which of these rows each belongs to: int64."""
+    starts = weights.indptr[rows].astype(np.int64)
+    lengths = weights.indptr[rows + 1] - starts
+    picked = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(int(lengths.sum()))
+    return picked, np.repeat(np.arange(len(rows)), lengths)
 
 
 def _one_row(columns: Int64, counts: Float32, width: int) -> Any:
