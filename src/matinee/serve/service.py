@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
@@ -12,6 +12,10 @@ from matinee.core.types import Int32
 from matinee.serve.asking import DEFAULT_ALIAS, Answer, Ask
 from matinee.serve.records import ItemRecord
 from matinee.serve.store import Store
+
+if TYPE_CHECKING:
+    from matinee.serve.ab import Result, ShadowResult
+    from matinee.serve.monitoring import Figures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +104,18 @@ class Bundles(Protocol):
         """The bundle's name behind each alias."""
 
     def trained_with(self, user: str) -> list[str]:
-        """Names of the bundles that still hold what a viewer did: a deletion reaches them with the next fit."""
+        """Names of the bundles that still hold what a viewer did, until the next fit."""
+
+    async def check(self, name: str) -> None:
+        """See that a bundle is there and can be read.
+
+        Raises:
+            NotFound: there is no such bundle.
+            Refusal: it cannot be read.
+        """
+
+    async def caught_up(self) -> None:
+        """Do what the store's notes say of aliases and experiments, and return when it is done here."""
 
     async def activate(self, name: str, alias: str = DEFAULT_ALIAS) -> BundleFacts:
         """Put a bundle behind an alias, in every process; returns when this one answers from it.
@@ -116,6 +131,26 @@ class Bundles(Protocol):
         Raises:
             Conflict: it had nothing before.
         """
+
+
+class Watch(Protocol):
+    """What a server finds out about itself. `matinee.serve.self_watch.SelfWatch` keeps it.
+
+    It is reckoned now and then and beside the answers. Who cannot wait says how long, in seconds, and is told
+    what was found last, or None where nothing was found yet.
+    """
+
+    async def experiments(self, wait_s: float | None = None) -> list[Result] | None:
+        """What every experiment says, at most a minute old; those that are over included."""
+
+    def shadows(self) -> Mapping[str, ShadowResult]:
+        """How far the shadows of this process differ from what was shown, by bundle."""
+
+    async def figures(self, wait_s: float | None = None) -> Figures | None:
+        """What is worth looking at of the last days, some minutes old."""
+
+    async def close(self) -> None:
+        """Reckon no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +186,7 @@ class Service:
         answers: what is asked.
         bundles: what answers.
         store: what is told.
+        watch: what it finds out about itself.
         limits: what comes in at most.
         now_ms: the clock, milliseconds since 1970, UTC.
         kinds_seen: event kinds that count as clicks where click-through is told; empty: all.
@@ -159,6 +195,7 @@ class Service:
     answers: Answers
     bundles: Bundles
     store: Store
+    watch: Watch
     limits: Limits
     now_ms: Callable[[], int]
     kinds_seen: tuple[str, ...] = ()

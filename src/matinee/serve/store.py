@@ -48,7 +48,7 @@ class Store(Protocol):
         """Events that were not withdrawn, in the order of the log, from the one after place `after` on."""
 
     async def impressions(self, after: int = 0, most: int = 1000, *, user: str | None = None) -> list[Shown]:
-        """Impressions (of one viewer) in the order in which they came, from the one after place `after` on."""
+        """Impressions (of one viewer) in their order, from the one after place `after` on."""
 
     async def popular(self, since_ms: int, most: int, kinds: Sequence[str] = ()) -> list[tuple[str, int]]:
         """Items by how many viewers chose them since a moment, the most first, with that number."""
