@@ -54,10 +54,11 @@ class Ranked:
 
     Attributes:
         scores: float32, shape (items,): -inf where an item must not be shown.
-        keys: int64, at least that long: among equal scores the smaller key comes first.
+        keys: int64, one an item or more: among equal scores the smaller key comes first.
         values: what an item has in a column.
         likeness: how alike some items are: codes -> float32, shape (n, n).
         shown: whether an item beyond the scores may be shown.
+        codes: int64, ascending: the items that the scores are of; None: all of them, by their codes.
     """
 
     scores: Float32
@@ -65,12 +66,29 @@ class Ranked:
     values: Callable[[str, int], tuple[Any, ...]]
     likeness: Callable[[Int64], Float32]
     shown: Callable[[int], bool]
+    codes: Int64 | None = None
+
+    def best(self, n: int) -> tuple[Int64, Float32]:
+        """The n best items that may be shown, best first, and their scores."""
+        if self.codes is None:
+            return top_k_of_one(self.scores, n, self.keys)
+        places, scores = top_k_of_one(self.scores, n, self.keys[self.codes])
+        return self.codes[places], scores
+
+    def score(self, code: int) -> float | None:
+        """An item's score; None where it has none."""
+        place = code
+        if self.codes is not None:
+            place = int(np.searchsorted(self.codes, code))
+            if place >= len(self.codes) or self.codes[place] != code:
+                return None
+        return float(self.scores[place]) if place < len(self.scores) else None
 
 
 def arrange(ranked: Ranked, wish: Wish) -> list[Placed]:
     """The page that is wished for: `k` items from place `offset` on, fewer where there are no more."""
     if not (wish.pinned or wish.most or wish.diversity):
-        codes, scores = top_k_of_one(ranked.scores, wish.offset + wish.k, ranked.keys)
+        codes, scores = ranked.best(wish.offset + wish.k)
         page = zip(codes[wish.offset :].tolist(), scores[wish.offset :].tolist(), strict=True)
         return [Placed(code, score, False) for code, score in page]
     placed: list[Placed] = []
@@ -109,15 +127,14 @@ def newer_first(scores: Float32, newness: Float32, freshness: float) -> Float32:
 
 def _in_order(ranked: Ranked, wish: Wish) -> Iterator[Placed]:
     """Every item that may be shown: pins, then the diverse, then by score."""
-    n = len(ranked.scores)
     first: set[int] = set()
     for code in dict.fromkeys(wish.pinned):
-        scored = code < n and ranked.scores[code] > -np.inf
-        if scored or (code >= n and ranked.shown(code)):
+        score = ranked.score(code)
+        if ranked.shown(code) if score is None else score > -np.inf:
             first.add(code)
-            yield Placed(code, float(ranked.scores[code]) if scored else None, True)
+            yield Placed(code, score, True)
     if wish.diversity:
-        codes, scores = top_k_of_one(ranked.scores, DIVERSE_AMONG + len(first), ranked.keys)
+        codes, scores = ranked.best(DIVERSE_AMONG + len(first))
         kept = [place for place, code in enumerate(codes.tolist()) if code not in first][:DIVERSE_AMONG]
         codes, scores = codes[kept], scores[kept]
         for place in _unlike(scores, ranked.likeness(codes), wish.diversity):
@@ -132,7 +149,7 @@ def _by_score(ranked: Ranked) -> Iterator[tuple[int, float]]:
     """Items by score, looked up in ever larger pieces."""
     given, k = 0, _FIRST_LOOK
     while True:
-        codes, scores = top_k_of_one(ranked.scores, k, ranked.keys)
+        codes, scores = ranked.best(k)
         yield from zip(codes[given:].tolist(), scores[given:].tolist(), strict=True)
         if len(codes) < k:
             return

@@ -26,10 +26,12 @@ from matinee.serve.experiments import arm_of
 from matinee.serve.near_viewers import near_viewers
 from matinee.serve.placements import PLACEMENTS_NOTE, Rules, apply, placements_from_note
 from matinee.serve.ready_bundle import ReadyBundle
+from matinee.serve.recheck import Rechecks
 from matinee.serve.records import ItemRecord, Seen
 from matinee.serve.refusals import NotFound, Refusal
 from matinee.serve.service import Catalogue, Limits
 from matinee.serve.shadow import Shadows
+from matinee.serve.shortlist import shortlisted
 from matinee.serve.store import Store
 from matinee.serve.struck import Asked, may_be_shown, strike
 
@@ -73,14 +75,17 @@ class Engine:
         self._notes_version = -1
         self._crowd = Crowd(store)
         self.shadows = Shadows()
+        self.rechecks = Rechecks()
 
     async def recommend(self, ask: Ask) -> Answer:
         """A personal answer; what is popular where nothing personal can be said."""
         asked = await self._asked(ask)
-        scores, personal = asked.ready.scores(asked.taken)
-        source = asked.ready.source if personal or self._same_for_all(asked) else FALLBACK
         repeats = asked.ready.model.log.repeats if asked.ask.repeats is None else asked.ask.repeats
-        answer = self._answer(asked, scores, source, seen=not repeats, personal=personal)
+        answer = self._from_few(asked, seen=not repeats)
+        if answer is None:
+            scores, personal = asked.ready.scores(asked.taken)
+            source = asked.ready.source if personal or self._same_for_all(asked) else FALLBACK
+            answer = self._answer(asked, scores, source, seen=not repeats, personal=personal)
         if asked.shadow is not None:
             # After the answer is on its way: nobody waits for a shadow.
             compare = partial(self.shadows.compare, asked.shadow, asked.history, answer, repeats=repeats)
@@ -265,6 +270,16 @@ class Engine:
     @staticmethod
     def _same_for_all(asked: Asked) -> bool:
         return asked.ready.for_everybody and bool(len(asked.taken.asker.histories.items))
+
+    def _from_few(self, asked: Asked, *, seen: bool) -> Answer | None:
+        """A personal answer of a large catalogue; None where all items must be looked at."""
+        if asked.ready.model.candidates is None or not asked.ready.personal(asked.taken):
+            return None
+        found = shortlisted(asked, self._wish(asked), seen=seen)
+        if found is None:
+            return None
+        self.rechecks.note(asked.ready.model.scorer, asked.taken.asker, found.codes, found.scores)
+        return self._worded(asked, found.placed, asked.ready.source, personal=True)
 
     def _answer(
         self,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from matinee.serve.asking import Answer, Ask
+from matinee.serve.recheck import Rechecks
 from matinee.serve.records import Event, Impression
 from matinee.serve.service import Answers, Service
 from matinee.serve.store import Store
@@ -53,6 +54,11 @@ class Metrics:
         self.store_add = Histogram(
             "matinee_store_add_seconds", "Time until events are durable.", buckets=_LATENCY_S, **made
         )
+        self.rechecked = Counter("matinee_rechecked_answers", "Answers by an index checked exactly.", **made)
+        self.recall_10 = Counter(
+            "matinee_rechecked_recall_10", "Their shares of the 10 best, summed.", **made
+        )
+        self.recall_100 = Counter("matinee_rechecked_recall_100", "Shares of the 100 best, summed.", **made)
         one_of = {"multiprocess_mode": "max", **made}
         each = {"multiprocess_mode": "livesum", **made}
         self.store_read = Gauge("matinee_store_read_seconds", "Time to ask the store a number.", **one_of)
@@ -98,6 +104,12 @@ class Metrics:
         began = time.perf_counter()
         await service.store.notes_version()
         self.store_read.set(time.perf_counter() - began)
+        rechecks: Rechecks | None = getattr(service.answers, "rechecks", None)
+        if rechecks is not None:
+            news = rechecks.news()
+            self.rechecked.inc(news.answers)
+            self.recall_10.inc(news.of_10)
+            self.recall_100.inc(news.of_100)
         names = service.bundles.names()
         if not set(names.values()) <= self._created.keys():
             self._created = {facts.name: facts.created for facts in service.bundles.facts()}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +21,14 @@ from matinee.core.types import Float32, Int32, Int64, histories_of, newcomers
 from matinee.data.log import meaning_of
 from matinee.serve.live_items import LiveItems
 from matinee.serve.taken import Reading, Taken
+
+
+@runtime_checkable
+class LikensSome(Protocol):
+    """A scorer that knows a quick way to say how alike some items are."""
+
+    def alike(self, codes: Int64) -> Float32:
+        """Float32, shape (codes, codes)."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -89,6 +97,12 @@ class ReadyBundle:
         word = table.column("region")[viewer].as_py()
         return str(word).strip() or None if word is not None else None
 
+    def personal(self, taken: Taken) -> bool:
+        """Whether anything personal can be said to somebody."""
+        if not len(taken.asker.histories.items) and taken.asker.viewers[0] < 0:
+            return False
+        return bool(self.model.scorer.personal(taken.asker)[0])
+
     def scores(self, taken: Taken) -> tuple[Float32, bool]:
         """Scores of the bundle's items: float32, shape (items,), to be written into; and whether personal."""
         scorer = self.model.scorer
@@ -108,6 +122,9 @@ class ReadyBundle:
         """How alike some items are: float32, shape (n, n), at most 1; what is new is like none."""
         found = np.zeros((len(codes), len(codes)), np.float32)
         known = np.flatnonzero(codes < self.live.known)
+        if isinstance(self.model.scorer, LikensSome):
+            found[np.ix_(known, known)] = self.model.scorer.alike(codes[known])
+            return found / max(float(np.abs(found).max(initial=0.0)), 1e-12)
         step = max(1, 4_000_000 // max(self.live.known, 1))
         for start in range(0, len(known), step):
             rows = known[start : start + step]

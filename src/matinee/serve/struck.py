@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,19 +49,43 @@ def strike(asked: Asked, scores: Float32, *, seen: bool) -> None:
         scores: float32, shape (items,): of the bundle's items, or of those that only the store knows as well.
         seen: whether what was chosen before must not come again.
     """
-    ask, live, taken = asked.ask, asked.ready.live, asked.taken
     n = len(scores)
-    _out(scores, live.struck(asked.now_ms), n)
+    for codes, _ in _shut_out(asked, seen=seen):
+        _out(scores, codes, n)
+    if asked.ask.only is not None or asked.ask.categories:
+        scores[~wanted(asked)[:n]] = -np.inf
+
+
+def strike_some(asked: Asked, codes: Int64, scores: Float32, *, seen: bool) -> None:
+    """The same where only some items have scores.
+
+    Args:
+        asked: who asks for what.
+        codes: int64, shape (some,): those items.
+        scores: float32, shape (some,): theirs, struck out in place.
+        seen: whether what was chosen before must not come again.
+    """
+    for given, ascending in _shut_out(asked, seen=seen):
+        if len(given):
+            out = given if ascending else np.sort(given)
+            places = np.minimum(np.searchsorted(out, codes), len(out) - 1)
+            scores[out[places] == codes] = -np.inf
+    if asked.ask.only is not None or asked.ask.categories:
+        scores[~wanted(asked)[codes]] = -np.inf
+
+
+def _shut_out(asked: Asked, *, seen: bool) -> Iterator[tuple[Int64, bool]]:
+    """Codes of items that the asker must not be shown, by reason; and whether they ascend."""
+    ask, live, taken = asked.ask, asked.ready.live, asked.taken
+    yield live.struck(asked.now_ms), True
     if seen:
-        _out(scores, taken.seen, n)
-    _out(scores, taken.noes, n)
-    _out(scores, asked.ready.noes(asked.viewer), n)
+        yield taken.seen, False
+    yield taken.noes, False
+    yield asked.ready.noes(asked.viewer), False
     if asked.region is not None and live.regional:
-        _out(scores, live.shut(asked.region), n)
+        yield live.shut(asked.region), False
     if ask.exclude:
-        _out(scores, _codes(asked, ask.exclude), n)
-    if ask.only is not None or ask.categories:
-        scores[~_wanted(asked)[:n]] = -np.inf
+        yield _codes(asked, ask.exclude), False
 
 
 def may_be_shown(asked: Asked, *, seen: bool) -> Callable[[int], bool]:
@@ -86,7 +110,7 @@ def _codes(asked: Asked, ids: Sequence[str]) -> Int64:
     return np.array([code for code in codes if code >= 0], dtype=np.int64)
 
 
-def _wanted(asked: Asked) -> Bool:
+def wanted(asked: Asked) -> Bool:
     """Which items the ask chooses among: bool, shape (all items,)."""
     ask, live = asked.ask, asked.ready.live
     mask = np.ones(live.size, dtype=bool)

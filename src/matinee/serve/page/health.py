@@ -15,6 +15,7 @@ from starlette.routing import Route
 from matinee.report.numbers import dollars, milliseconds, percent, seconds
 from matinee.serve.asking import DEFAULT_ALIAS, Ask
 from matinee.serve.page.frame import Page, render
+from matinee.serve.recheck import recall_of
 from matinee.serve.service import BundleFacts
 
 _DAY_S = 86_400.0
@@ -180,10 +181,14 @@ def counted_facts(counted: Counted) -> list[Fact]:
         facts.append(
             Fact(name="memory", value=f"{values['matinee_resident_bytes'] / 2**20:,.0f} MB", words=words)
         )
+    recall = recall_of(values)
+    if recall is not None:
+        checked, _, share = recall
+        words = (
+            f"Of the best 100 items, so many are found by the index, by {checked:,} answers checked exactly."
+        )
+        facts.append(Fact(name="recall@100", value=percent(share), words=words, well=share >= 0.95))
     for name, value in sorted(values.items()):
-        if name.startswith("matinee_recall"):
-            words = "Of the best 100 items, so many are found by the index, by answers that were checked."
-            facts.append(Fact(name="recall@100", value=percent(value), words=words, well=value >= 0.95))
         if name.startswith("matinee_store_bytes"):
             facts.append(Fact(name="store", value=f"{value / 2**20:,.0f} MB", words="On disk."))
     return facts
