@@ -14,6 +14,7 @@ from matinee.serve.recommendation_id import read
 from matinee.serve.records import Event, ItemRecord, Seen, ViewerRecord
 from matinee.serve.refusals import NotFound, Refusal
 from matinee.serve.service import Limits
+from matinee.serve.sqlite_store import open_sqlite
 from matinee.serve.store import secret_of
 from matinee.testing.made_logs import ragged
 
@@ -367,3 +368,26 @@ async def test_the_catalogue_says_what_bundle_and_store_know():
     assert after.records["i1"].title == "One"
     assert after.rows(["i1", "ghost"]).tolist() == [1, -1]
     assert after.table.column("title")[1].as_py() == "Film 1"
+
+
+def test_over_a_store_in_a_file_two_services_agree(tmp_path):
+    """What one process was told is in the next answer of the other."""
+
+    async def work():
+        file = tmp_path / "store.db"
+        stores = [open_sqlite(file), open_sqlite(file)]
+        here, there = [await serve(bundle(), bundle("popularity"), store=store) for store in stores]
+        first = ids(await there.answers.recommend(Ask(user="v5", k=3)))
+        assert first == load(bundle()).recommend(["v5"], k=3, rules=Rules(now=NOW)).items[0].tolist()
+        await here.store.add(watched("v5", first[0]))
+        assert first[0] not in ids(await there.answers.recommend(Ask(user="v5", k=3)))
+        await here.store.put_items([ItemRecord(id=first[1], hidden=True)])
+        assert first[1] not in ids(await there.answers.recommend(Ask(user="v5", k=3)))
+        await here.bundles.activate("popularity")
+        await there.answers.recommend(Ask(user="v5"))
+        await there.bundles.settled()
+        assert (await there.answers.recommend(Ask(user="v5"))).source == "popularity"
+        for store in stores:
+            await store.close()
+
+    asyncio.run(work())
