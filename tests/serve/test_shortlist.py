@@ -67,6 +67,19 @@ def test_answers_are_those_of_a_full_look(name):
     asyncio.run(work())
 
 
+def test_a_given_list_is_put_into_the_same_order():
+    async def work():
+        large, small = await both(SmallStore(NOW))
+        items = ["nobody", *(f"i{code}" for code in range(0, ITEMS, 37)), "i37"]
+        for history in histories(10):
+            ask = Ask(history=history)
+            mine, theirs = await large.rank(items, ask), await small.rank(items, ask)
+            assert [one.item for one in mine.items] == [one.item for one in theirs.items]
+            assert mine.source == theirs.source
+
+    asyncio.run(work())
+
+
 def test_what_is_struck_out_leaves_no_answer_short():
     async def work():
         store = SmallStore(NOW)

@@ -118,7 +118,7 @@ class Engine:
         """
         asked = await self._asked(ask)
         ready = asked.ready
-        scores, personal = ready.scores(asked.taken)
+        scores, personal = ready.scores_of(asked.taken, ready.live.codes(items))
         strike(asked, scores, seen=False)
         shown = may_be_shown(asked, seen=False)
         placed: list[Placed] = []

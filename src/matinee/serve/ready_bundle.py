@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -113,6 +113,16 @@ class ReadyBundle:
         elif self.for_everybody:
             return scorer.score(taken.asker)[0], False
         return self.model.context.popularity.copy(), False
+
+    def scores_of(self, taken: Taken, codes: Sequence[int]) -> tuple[Float32, bool]:
+        """The same where nobody asks for other items than some: of a large catalogue the others have -inf."""
+        candidates = self.model.candidates
+        if candidates is None or not self.personal(taken):
+            return self.scores(taken)
+        known = np.array([code for code in codes if 0 <= code < self.live.known], dtype=np.int64)
+        scores = np.full(self.live.known, -np.inf, np.float32)
+        scores[known] = candidates.scores_of(taken.asker, known)
+        return scores, True
 
     def similar(self, code: int) -> Float32:
         """Likeness of every item of the bundle to one: float32, shape (items,), to be written into."""
