@@ -29,7 +29,7 @@ from typing import Any, cast
 
 from matinee.serve.app import App, make_app
 from matinee.serve.asking import Answer, Ask, Recommended
-from matinee.serve.service import Answers, Bundles, Limits, Service
+from matinee.serve.service import Answers, Bundles, Limits, Service, Watch
 from matinee.testing.small_store import SmallStore
 from stamp import one_thread, stamp, write_result
 
@@ -82,6 +82,7 @@ def application() -> App:
         answers=cast(Answers, ready),
         bundles=cast(Bundles, ready),
         store=SmallStore(),
+        watch=cast(Watch, ready),
         limits=Limits(),
         now_ms=lambda: 0,
     )

@@ -12,7 +12,6 @@ from matinee.core.anytime import (
     Tally,
     difference_of,
     evidence_against,
-    lift_of,
     mean_of,
     tally,
     tally_hits,
@@ -124,29 +123,11 @@ def test_clicks_of_the_same_viewers_taken_as_witnesses_say_more_than_they_know()
     for _ in range(100):
         taste, arm = random.beta(0.5, 4.5, 300), random.random(300) < 0.5
         clicks = random.binomial(30, taste)
-        by_click += lift_of(int(clicks[~arm].sum()), int(clicks[arm].sum())).decided
+        by_click += ruled_out(int(clicks[arm].sum()), int(clicks.sum()), 0.5)
         clicked = clicks > 0
-        by_viewer += lift_of(int((clicked & ~arm).sum()), int((clicked & arm).sum())).decided
+        by_viewer += ruled_out(int((clicked & arm).sum()), int(clicked.sum()), 0.5)
     assert by_viewer <= 5
     assert by_click > 15
-
-
-def test_lift_finds_a_better_arm_sooner_than_the_difference_does():
-    lift = lift_of(400, 520)
-    assert lift.decided
-    assert lift.mean == pytest.approx(1.3)
-    assert 1 < lift.low < 1.3 < lift.high < 1.8
-    slower = difference_of(tally_hits(400, 8_000), tally_hits(520, 8_000))
-    assert slower.evidence < lift.evidence
-
-
-def test_lift_knows_how_many_got_into_each_arm():
-    assert not lift_of(900, 100, share_b=0.1).decided
-    assert lift_of(900, 100, share_b=0.1).mean == pytest.approx(1)
-    assert lift_of(900, 100, share_b=0.5).decided
-    nobody = lift_of(0, 5)
-    assert (nobody.mean, nobody.high) == (math.inf, math.inf)
-    assert nobody.low > 0
 
 
 def test_the_interval_narrows_and_says_which_means_are_left():

@@ -197,7 +197,7 @@ def test_the_place_of_a_moment_is_found_by_halving() -> None:
     async def story() -> list[int]:
         store = SmallStore()
         await store.add([chose("u", "a", None, time) for time in range(1000, 2000, 10)])
-        return [await place_of(store, moment) for moment in (0, 1000, 1500, 1505, 1990, 5000)]
+        return [await place_of(store.events, moment) for moment in (0, 1000, 1500, 1505, 1990, 5000)]
 
     assert asyncio.run(story()) == [0, 0, 50, 51, 99, 100]
 

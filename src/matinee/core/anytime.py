@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -174,33 +174,6 @@ def difference_of(a: Tally, b: Tally, *, alpha: float = ALPHA) -> Sequential:
         witnesses=witnesses,
         decided=won >= bar,
     )
-
-
-def lift_of(hits_a: int, hits_b: int, *, share_b: float = 0.5, alpha: float = ALPHA) -> Sequential:
-    """How many times as often b's witnesses say yes as a's, where chance alone gave each witness its arm.
-
-    If both say yes equally often, each yes comes from b with just the share of witnesses that b was given:
-    the noes need not be known, nor how often anybody says yes at all. For rare yeses, such as clicks, this
-    finds what there is sooner than `difference_of` does.
-
-    Args:
-        hits_a: witnesses of one arm who said yes.
-        hits_b: those of the other.
-        share_b: the chance that a witness had of getting into b, above 0 and below 1.
-        alpha: how often one may be wrong.
-
-    Returns:
-        The ratio, 1 where they are equal; it may be endless.
-
-    Raises:
-        InputError: a share or `alpha` is not between 0 and 1, or there are fewer hits than none.
-    """
-    found = mean_of(tally_hits(hits_b, hits_a + hits_b), against=share_b, alpha=alpha)
-
-    def ratio(share: float) -> float:
-        return math.inf if share >= 1 else share / (1 - share) * (1 - share_b) / share_b
-
-    return replace(found, mean=ratio(found.mean), low=ratio(found.low), high=ratio(found.high))
 
 
 def evidence_against(seen: Tally, against: float = 0.5) -> float:

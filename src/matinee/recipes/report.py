@@ -15,13 +15,14 @@ from matinee.answers.model import load
 from matinee.core.electricity import WATTS, electricity_dollars
 from matinee.core.errors import InputError
 from matinee.recipes.activate import names_in, used_in
-from matinee.recipes.report_words import brought, kinds_words, look, unknown, verdict
+from matinee.recipes.report_words import brought, kinds_words, unknown, verdict
 from matinee.recipes.store_log import refuse_missing, with_store
 from matinee.report.business_page import business_page
 from matinee.report.numbers import counted, money, seconds
 from matinee.serve.ab import results
 from matinee.serve.attribution import Attribution, Rate, followed, told_of
 from matinee.serve.monitoring import Figures, figures
+from matinee.serve.monitoring_words import look
 from matinee.serve.ready_bundle import created_of, manifest_of
 from matinee.serve.store import Store, secret_of
 

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from matinee.report.numbers import counted, figure, percent
-from matinee.serve.attribution import Attribution, Rate
-from matinee.serve.drift import Drift
+from matinee.report.numbers import counted, percent
+from matinee.serve.attribution import Attribution
 from matinee.serve.monitoring import Figures
-
-# From here on something is pointed out.
-_OLD_DAYS = 8.0
-_MANY_FALLBACKS = 0.3
-_MUCH_UNKNOWN = 0.1
-_LITTLE_SHOWN = 0.1
 
 
 def verdict(found: Attribution) -> str:
@@ -78,40 +69,6 @@ def kinds_words(found: Attribution) -> str:
     )
 
 
-def look(found: Figures | None) -> list[dict[str, Any]]:
-    """What is worth looking at, with what it means."""
-    if found is None:
-        return []
-    rows = [
-        _row(
-            "the model's age",
-            f"{found.age_days:.0f} days" if found.age_days >= 2 else f"{24 * found.age_days:.0f} hours",
-            f"{counted(found.new_events, 'event')} since it was fitted; `matinee refresh` takes them in.",
-            found.age_days < _OLD_DAYS,
-        )
-    ]
-    if found.fallbacks is not None:
-        words = "of the answers shown had nothing personal in them: newcomers, or viewers of unknown items."
-        rows.append(_share_row("answers for anybody", found.fallbacks, words, _MANY_FALLBACKS))
-    cover = found.coverage
-    if cover.shown is not None:
-        shown = cover.share_shown or 0.0
-        words = (
-            f"{cover.shown:,} of {counted(cover.items, 'item')} were shown to somebody, {cover.watched:,} "
-            f"were chosen; half of all choices fall on {counted(cover.half, 'item')}."
-        )
-        rows.append(_row("the catalogue", f"{percent(shown)} shown", words, shown >= _LITTLE_SHOWN))
-    rows += [
-        _drift_row(name, one)
-        for name, one in (("titles", found.drift_items), ("categories", found.drift_categories))
-        if one is not None
-    ]
-    if found.unknown is not None:
-        words = "of the choices fell on items that the model has never seen: it cannot recommend them."
-        rows.append(_share_row("new items", found.unknown, words, _MUCH_UNKNOWN))
-    return rows
-
-
 def unknown(found: Attribution, figures: Figures | None) -> list[str]:
     """What cannot be told, and what to do about it."""
     lines = []
@@ -139,23 +96,3 @@ def unknown(found: Attribution, figures: Figures | None) -> list[str]:
         )
     lines.append("What a choice is worth in money: nobody told matinee.")
     return lines
-
-
-def _row(name: str, value: str, words: str, well: bool) -> dict[str, Any]:
-    return {"name": name, "value": value, "words": words, "well": well}
-
-
-def _share_row(name: str, rate: Rate, words: str, limit: float) -> dict[str, Any]:
-    band = f"({percent(rate.rate.low)} to {percent(rate.rate.high)})"
-    return _row(name, percent(rate.rate.mean), f"{band} {words}", rate.rate.mean <= limit)
-
-
-def _drift_row(name: str, drift: Drift) -> dict[str, Any]:
-    mean, chance = figure(drift.divergence.mean), figure(drift.chance)
-    said = (
-        f"What is watched has moved away from what was learnt: {mean} (0 the same, 1 nothing in common), "
-        f"where chance alone makes at most {chance}."
-        if drift.drifted
-        else f"No more than chance makes ({mean}, chance up to {chance})."
-    )
-    return _row(f"drift of {name}", "some" if drift.drifted else "none", said, not drift.drifted)

@@ -8,9 +8,10 @@ each other. What an id tells is authenticated; ids that were altered or made els
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -22,8 +23,10 @@ from matinee.serve.recommendation_id import Told
 from matinee.serve.records import Shown, Stored
 from matinee.serve.store import Store
 
-_PAGE = 10_000
+# What a server reads of itself, it reads in small pages, and answers people between them.
+_PAGE = 500
 _DRAWS = 400
+_DAY_MS = 86_400_000
 _NORMAL = 1.96
 _FALLBACK = "fallback:"
 _SIMILAR = "similar"
@@ -156,35 +159,44 @@ async def followed(
             known[id_] = recommendation_id.read(secret, id_)
         return known[id_]
 
-    after = 0
+    # An answer is shown after it was made; clocks of senders may be a day off.
+    after = await place_of(store.impressions, since_ms - _DAY_MS)
     while page := await store.impressions(after, _PAGE):
         after = page[-1].seq
         for shown in page:
             _show(found, shown, read(shown.recommendation_id or ""), since_ms)
-    after = await place_of(store, since_ms)
+        await asyncio.sleep(0)
+    after = await place_of(store.events, since_ms)
     while events := await store.events(after, _PAGE):
         after = events[-1].seq
         found.events += len(events)
         for event in events:
             if event.recommendation_id is not None and (not kinds or event.kind in kinds):
                 _follow(found, event, read(event.recommendation_id), since_ms)
+        await asyncio.sleep(0)
     return found
 
 
-async def place_of(store: Store, since_ms: int) -> int:
-    """The place in the log behind which events of a moment and later lie.
+async def place_of(
+    read: Callable[[int, int], Awaitable[Sequence[Stored] | Sequence[Shown]]], since_ms: int
+) -> int:
+    """The place in a log behind which what is of a moment and later lies.
 
     Found by halving, as if the log were in the order of time: events that came late or early are a little
     off, those of an import that is older than the server lie before.
+
+    Args:
+        read: `Store.events` or `Store.impressions`.
+        since_ms: the moment.
     """
     low, high = 0, 1
     if since_ms <= 0:
         return 0
-    while await store.events(high, 1):
+    while await read(high, 1):
         high *= 2
     while low < high:
         middle = (low + high) // 2
-        page = await store.events(middle, 1)
+        page = await read(middle, 1)
         if page and page[0].time_ms < since_ms:
             low = middle + 1
         else:

@@ -162,6 +162,18 @@ class BundleShelf:
             self._drop_unused()
         return ready
 
+    async def check(self, name: str) -> None:
+        """See that a bundle is there and can be read; refused as `named` refuses."""
+        self._require(name)
+        if self._fresh(name) is None:
+            await self._load(name)
+
+    async def caught_up(self) -> None:
+        """Do what the store's notes say, and return when it is done here."""
+        await self.settled()
+        await self.follow()
+        await self.settled()
+
     async def follow(self) -> int:
         """See whether aliases or experiments changed elsewhere; what is new is loaded in the background.
 

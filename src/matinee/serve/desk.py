@@ -84,6 +84,7 @@ class Desk:
 
     async def close(self) -> None:
         """Let everything go."""
+        await self.service.watch.close()
         await self.service.store.close()
         self.log.close()
 

@@ -16,6 +16,10 @@ from matinee.core.statistics import Interval
 from matinee.core.types import Float64, Int32, Int64
 
 _DRAWS = 100
+# Below these nothing is said: intervals over fewer viewers do not hold, and where chance alone comes to more
+# than half of all that there can be, only another world would stand out.
+FEWEST_EVENTS, FEWEST_VIEWERS = 200, 30
+_MOST_CHANCE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +48,24 @@ class Drift:
             viewers.
         chance: what so few events would come to if nothing had changed: 95 of 100 times at most this.
         events: how many events were compared.
+        viewers: how many viewers they are of.
     """
 
     divergence: Interval
     chance: float
     events: int
+    viewers: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether so many events of so many viewers say anything."""
+        many = self.events >= FEWEST_EVENTS and self.viewers >= FEWEST_VIEWERS
+        return many and self.chance <= _MOST_CHANCE
 
     @property
     def drifted(self) -> bool:
-        """Whether more has moved than chance moves."""
-        return self.divergence.mean > self.chance
+        """Whether more has moved than chance moves; never where too little is known to tell."""
+        return self.enough and self.divergence.mean > self.chance
 
 
 def drift_of(now: Events, learnt: Events, n: int, *, seed: int = 0) -> Drift | None:
@@ -82,7 +94,7 @@ def drift_of(now: Events, learnt: Events, n: int, *, seed: int = 0) -> Drift | N
     low, high = np.quantile(drawn, [0.025, 0.975])
     interval = Interval(mean=found, low=min(float(low), found), high=max(float(high), found))
     limit = float(np.quantile(chance, 0.95))
-    return Drift(divergence=interval, chance=limit, events=len(now.groups))
+    return Drift(divergence=interval, chance=limit, events=len(now.groups), viewers=len(lengths))
 
 
 def divergence(a: Float64, b: Float64) -> float:

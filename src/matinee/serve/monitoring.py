@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from matinee.serve.ready_bundle import created_of
 from matinee.serve.records import ItemRecord, Stored
 from matinee.serve.store import Store, secret_of
 
-_PAGE = 10_000
+_PAGE = 500
 DAY_MS = 86_400_000
 
 
@@ -82,16 +84,25 @@ class _Recent:
     after_fit: int = 0
 
 
-async def figures(store: Store, model: Model, *, now_ms: int, days: float = 28.0) -> Figures:
+async def figures(
+    store: Store,
+    model: Model,
+    *,
+    now_ms: int,
+    days: float = 28.0,
+    records: Mapping[str, ItemRecord] | None = None,
+) -> Figures:
     """Everything that is worth looking at, of the last days.
 
-    It reads the store's latest events once, so it takes seconds where there are millions: ask seldom.
+    It reads the store's latest events once, so it takes seconds where there are millions: ask seldom. It
+    reads in small pages and reckons in a thread, so that others are answered meanwhile.
 
     Args:
         store: where events and impressions are.
         model: the bundle in use.
         now_ms: the moment of asking.
         days: how far it looks back.
+        records: what the store says of items, where that is known already.
     """
     since_ms = max(0, int(now_ms - days * DAY_MS))
     created_ms = created_of(model.facts)
@@ -100,10 +111,22 @@ async def figures(store: Store, model: Model, *, now_ms: int, days: float = 28.0
     found = Followed()
     if secret is not None:
         found = await followed(store, secret=secret_of({"secret": secret}), since_ms=since_ms)
+    if records is None:
+        records = {one.id: one for one in await store.items_since(0)}
+    return await asyncio.to_thread(_reckoned, model, records, recent, found, _Moments(now_ms, since_ms))
+
+
+class _Moments(NamedTuple):
+    now_ms: int
+    since_ms: int
+
+
+def _reckoned(
+    model: Model, records: Mapping[str, ItemRecord], recent: _Recent, found: Followed, at: _Moments
+) -> Figures:
     answers = list(found.answers.values())
-    records = {one.id: one for one in await store.items_since(0)}
     return Figures(
-        since_ms=since_ms,
+        since_ms=at.since_ms,
         events=recent.events,
         viewers=len(recent.chosen),
         fallbacks=_fallbacks(answers),
@@ -111,7 +134,7 @@ async def figures(store: Store, model: Model, *, now_ms: int, days: float = 28.0
         drift_items=_drift_items(model, recent),
         drift_categories=_drift_categories(model, records, recent),
         unknown=_unknown(model, recent),
-        age_days=max(0.0, (now_ms - created_ms) / DAY_MS),
+        age_days=max(0.0, (at.now_ms - created_of(model.facts)) / DAY_MS),
         new_events=recent.after_fit,
         followed=found,
     )
@@ -119,12 +142,13 @@ async def figures(store: Store, model: Model, *, now_ms: int, days: float = 28.0
 
 async def _recent(store: Store, model: Model, since_ms: int, created_ms: int) -> _Recent:
     found, meaning = _Recent(), meaning_of(model.log)
-    after = await place_of(store, since_ms)
+    after = await place_of(store.events, since_ms)
     while page := await store.events(after, _PAGE):
         after = page[-1].seq
         for event in page:
             if event.time_ms >= since_ms:
                 _note(found, event, created_ms, teaches=meaning.teaches(event.kind, event.value))
+        await asyncio.sleep(0)
     return found
 
 

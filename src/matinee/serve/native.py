@@ -7,7 +7,14 @@ from collections.abc import Awaitable, Callable, Iterable
 import msgspec
 from starlette.routing import Route
 
-from matinee.serve import native_asks, native_bundles, native_events, native_items, native_viewers
+from matinee.serve import (
+    native_asks,
+    native_bundles,
+    native_events,
+    native_experiments,
+    native_items,
+    native_viewers,
+)
 from matinee.serve.openapi import described
 from matinee.serve.operations import Call, Operation, Resource
 from matinee.serve.refusals import Busy
@@ -24,6 +31,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *native_viewers.OPERATIONS,
     *native_items.OPERATIONS,
     *native_bundles.OPERATIONS,
+    *native_experiments.OPERATIONS,
 )
 
 

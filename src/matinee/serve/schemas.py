@@ -281,6 +281,28 @@ class AliasSent(Struct, forbid_unknown_fields=True, kw_only=True):
     alias: Annotated[Word, Meta(description="The alias.")] = DEFAULT_ALIAS
 
 
+class ExperimentSent(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A comparison of bundles on living people."""
+
+    alias: Annotated[Word, Meta(description="Whom it concerns: askers of this alias.")] = DEFAULT_ALIAS
+    arms: Annotated[
+        dict[Word, Id],
+        Meta(
+            max_length=8,
+            description="Name of an arm and the bundle that answers there; the others are compared with the "
+            "first. Empty where only a shadow is wanted.",
+        ),
+    ] = {}
+    shares: Annotated[
+        Annotated[dict[Word, Share], Meta(max_length=8)] | None,
+        Meta(description="The share of the viewers of each arm; equal ones without it. They add up to 1."),
+    ] = None
+    shadow: Annotated[
+        Id | None,
+        Meta(description="A bundle that is asked too, whose answers nobody sees: only how far it differs."),
+    ] = None
+
+
 class HistoryQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     """How much of a viewer's history is read."""
 

@@ -199,6 +199,69 @@ class SaidBundles(Struct, kw_only=True):
     aliases: Annotated[dict[str, str], Meta(description="The bundle's name behind each alias.")]
 
 
+class SaidExperiment(Struct, kw_only=True):
+    """An experiment."""
+
+    name: str
+    alias: Annotated[str, Meta(description="Whom it concerns: askers of this alias.")]
+    arms: Annotated[dict[str, str], Meta(description="The bundle of each arm.")]
+    shares: Annotated[dict[str, float], Meta(description="The share of the viewers of each arm.")]
+    shadow: Annotated[str | None, Meta(description="A bundle whose answers nobody sees.")]
+    running: Annotated[bool, Meta(description="Whether it splits viewers now.")]
+    since: Annotated[int, Meta(description="When it began.")]
+
+
+class SaidExperiments(Struct, kw_only=True):
+    """The experiments of a server, those that are over included, the oldest first."""
+
+    experiments: list[SaidExperiment]
+
+
+class SaidEstimate(Struct, kw_only=True):
+    """A figure with an interval that may be looked at on any day, as often as one likes."""
+
+    mean: Annotated[float | None, Meta(description="The figure; null where nothing was seen yet.")]
+    low: float
+    high: float
+    decided: Annotated[bool, Meta(description="Of a difference: whether it is certain that there is one.")]
+
+
+class SaidArm(Struct, kw_only=True):
+    """One arm so far."""
+
+    name: str
+    bundle: str
+    share: float
+    viewers: Annotated[int, Meta(description="Viewers with an answer that was seen to be shown.")]
+    settled: Annotated[int, Meta(description="Those of them whose first day is over: the others wait.")]
+    rate: Annotated[
+        SaidEstimate | None,
+        Meta(description="Of the answers of a viewer's first day, the share that was followed; the mean."),
+    ]
+    difference: Annotated[SaidEstimate | None, Meta(description="How much more than in the first arm.")]
+
+
+class SaidShadow(Struct, kw_only=True):
+    """How far the shadow differs from what was shown."""
+
+    bundle: str
+    answers: Annotated[int, Meta(description="Answers compared, by the process that was asked.")]
+    overlap: Annotated[float, Meta(description="The share of shown items that it would have shown too.")]
+    cpu_ms: Annotated[float, Meta(description="What asking it took, for each answer.")]
+    sentence: str
+
+
+class SaidResult(Struct, kw_only=True):
+    """What an experiment says today."""
+
+    experiment: SaidExperiment
+    sentence: Annotated[str, Meta(description="What it comes to.")]
+    trusted: Annotated[bool, Meta(description="False where viewers were not split as they should have been.")]
+    crossed: Annotated[int, Meta(description="Viewers with answers of several arms, who are left out.")]
+    arms: list[SaidArm]
+    shadow: SaidShadow | None
+
+
 class SaidHealth(Struct, kw_only=True):
     """That it is well."""
 

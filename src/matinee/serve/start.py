@@ -11,6 +11,7 @@ from pathlib import Path
 from matinee.serve.bundle_shelf import BundleShelf
 from matinee.serve.engine import Engine
 from matinee.serve.placements import Rules
+from matinee.serve.self_watch import SelfWatch
 from matinee.serve.service import Limits, Service
 from matinee.serve.store import Store, secret_of
 from matinee.serve.take_in import take_in
@@ -58,7 +59,8 @@ async def start_service(
             if not taken.already:
                 _log.info("took %d events and %d profiles of %s in", taken.events, taken.viewers, ready.name)
     engine = Engine(shelf, store, limits, secret, now_ms=now_ms, placements=placements)
-    return Service(answers=engine, bundles=shelf, store=store, limits=limits, now_ms=now_ms)
+    watch = SelfWatch(shelf, store, engine.shadows, now_ms)
+    return Service(answers=engine, bundles=shelf, store=store, watch=watch, limits=limits, now_ms=now_ms)
 
 
 async def _secret(store: Store) -> bytes:

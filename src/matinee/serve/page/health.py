@@ -14,13 +14,15 @@ from starlette.routing import Route
 
 from matinee.report.numbers import dollars, milliseconds, percent, seconds
 from matinee.serve.asking import DEFAULT_ALIAS, Ask
+from matinee.serve.monitoring import Figures
+from matinee.serve.monitoring_words import OLD_DAYS, of_late
 from matinee.serve.page.frame import Page, render
 from matinee.serve.recheck import recall_of
 from matinee.serve.service import BundleFacts
 
 _DAY_S = 86_400.0
-# From so many days on a model is called old.
-_OLD_DAYS = 8.0
+# Whoever looks waits so long at most for what is being counted.
+_WAIT_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,7 @@ def routes(page: Page) -> list[Route]:
             "now": await _now(page, counted),
             "model": [] if used is None else model_facts(used, page.service.now_ms()),
             "since": counted_facts(counted),
+            "late": late_facts(await page.service.watch.figures(_WAIT_S)),
             "used": used,
         }
         return render("health.html", values)
@@ -142,7 +145,7 @@ def model_facts(used: BundleFacts, now_ms: int) -> list[Fact]:
             name="the model's age",
             value="unknown" if days is None else _age(days),
             words=f"Fitted on {_day(used.created)}; `matinee refresh` does it daily.",
-            well=days is None or days < _OLD_DAYS,
+            well=days is None or days < OLD_DAYS,
         ),
         Fact(
             name="trained on",
@@ -161,6 +164,15 @@ def model_facts(used: BundleFacts, now_ms: int) -> list[Fact]:
             Fact(name="a retrain costs", value=dollars(spent) if known else seconds(cost_s), words=words)
         )
     return found
+
+
+def late_facts(found: Figures | None) -> list[Fact]:
+    """What happened lately: events since the fit, shares, coverage, drift."""
+    if found is None:
+        return [Fact(name="the last weeks", value="–", words="Being counted: look again in a moment.")]
+    words = "Since the model in use was fitted; `matinee refresh` takes them in."
+    rows = [Fact(**one) for one in of_late(found)]
+    return [Fact(name="new events", value=f"{found.new_events:,}", words=words), *rows]
 
 
 def counted_facts(counted: Counted) -> list[Fact]:

@@ -13,15 +13,15 @@ from starlette.routing import Route
 
 from matinee.report.charts import Dot, dot_chart
 from matinee.report.numbers import figure
+from matinee.serve.ab import Result, ShadowResult
 from matinee.serve.asking import DEFAULT_ALIAS
-from matinee.serve.experiments import Experiment, read_experiments
-from matinee.serve.page import arms
-from matinee.serve.page.arms import Arm, Followed
 from matinee.serve.page.frame import Page, render
 from matinee.serve.page.posters import shown
 from matinee.serve.service import BundleFacts
 
 _METRIC = "ndcg@10"
+# Whoever looks waits so long at most for what is being counted.
+_WAIT_S = 1.0
 _WIDE, _NARROW = 720, 300
 # Metrics of one scale, which one axis can hold.
 _SHARES = ("ndcg", "recall", "hit", "mrr", "map", "precision", "coverage")
@@ -29,43 +29,49 @@ _SHARES = ("ndcg", "recall", "hit", "mrr", "map", "precision", "coverage")
 
 def routes(page: Page) -> list[Route]:
     """The scoreboard's screen."""
-    followed = Followed(page.service.store)
 
     async def screen(_request: Request) -> Response:
-        bundles = page.service.bundles
-        in_use = bundles.names().get(DEFAULT_ALIAS)
-        facts = bundles.facts()
+        service = page.service
+        in_use = service.bundles.names().get(DEFAULT_ALIAS)
+        facts = service.bundles.facts()
         used = next((one for one in facts if one.name == in_use), facts[0] if facts else None)
-        experiments = read_experiments(await page.service.store.note("experiments"))
-        whole = await followed.catch_up() if experiments else True
+        found = await service.watch.experiments(_WAIT_S)
+        shadows = service.watch.shadows()
         values = {
             "here": "scoreboard",
             "used": used,
             "bundles": facts,
             "verdict": verdict(used),
             "charts": [] if used is None else _charts(used.facts),
-            "experiments": [_told(one, followed.arms(one)) for one in experiments],
-            "whole": whole,
+            "experiments": [_told(one, shadows.get(one.experiment.shadow or "")) for one in found or ()],
+            "counted_yet": found is not None,
         }
         return render("scoreboard.html", values)
 
     return [page.get("/scoreboard", screen)]
 
 
-def _told(experiment: Experiment, found: list[Arm]) -> dict[str, Any]:
+def _told(found: Result, shadow: ShadowResult | None) -> dict[str, Any]:
     """An experiment as the screen shows it."""
     dots = [
-        Dot(label=one.name, mean=one.lift.mean, low=one.lift.low, high=one.lift.high, strong=one.lift.decided)
-        for one in found
-        if one.lift is not None and one.followed and math.isfinite(one.lift.high)
+        Dot(label=name, mean=100 * one.mean, low=100 * one.low, high=100 * one.high, strong=one.decided)
+        for name, one in found.differences.items()
+        if not math.isnan(one.mean)
     ]
-    title = f"times as often followed as {shown(found[0].name, 30)}, with 95 % interval" if found else ""
+    title = ""
+    if dots:
+        first = shown(found.arms[0].name, 30)
+        title = f"points of click-through more than {first}, with 95 % interval"
     return {
-        "is": experiment,
-        "since": _day(experiment.since_ms),
-        "arms": found,
-        "verdict": arms.verdict(found),
-        "chart": _drawn(dots, title, "times the first, 95 % interval") if dots else (),
+        "is": found.experiment,
+        "since": _day(found.experiment.since_ms),
+        "arms": found.arms,
+        "differences": found.differences,
+        "verdict": found.sentence,
+        "trusted": not found.ratio_is_off,
+        "crossed": found.crossed,
+        "shadow": None if shadow is None else shadow.sentence,
+        "chart": _drawn(dots, title, "points more than the first") if dots else (),
     }
 
 
