@@ -25,13 +25,13 @@ LARGE = 200_000
 RECALL, AT = 0.95, 100
 # What is chosen on some queries comes to a little less on others.
 _ROOM = 0.005
-# Numbers that an answer may look at for exactness: about a millisecond.
-_EXACT_READ = 4_000_000
+# Numbers that an answer may look at for exactness: about half a millisecond.
+_EXACT_READ = 1_500_000
 # Queries for the choices, and for what the manifest says.
 CHOOSING, HELD_OUT = 100, 200
 QUERIES = CHOOSING + HELD_OUT
 _SAME, _TOP = 0.99, 10
-_SPARES = (1.0, 2.0, 4.0, 8.0, 16.0)
+_SPARES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Built:
     Attributes:
         indices: by the name of the part.
         facts: by the name of the part: what was measured on held-out histories.
-        joint: of a product: what the parts propose, and how often its ten best are those of a full look.
+        joint: of a product: what linear parts propose, and how often its ten best are those of a full look.
     """
 
     indices: Mapping[str, Index]
@@ -129,7 +129,7 @@ def lists_for(items: int) -> int:
 
 
 def _spared(candidates: Candidates, scorer: Scorer, queries: Sequence[Askers]) -> dict[str, Any]:
-    """How many candidates each part must propose for the ten best to be those of a full look."""
+    """How many candidates linear parts must propose for the ten best to be those of a full look."""
     wanted = [_ten_best(scorer.score(asker)[0]) for asker in queries]
     tried = []
     for spare in _SPARES:
