@@ -16,8 +16,7 @@ from dataclasses import dataclass, replace
 from matinee.core.anytime import ALPHA, Sequential, Tally, difference_of, mean_of, tally, tally_hits
 from matinee.report.numbers import counted, figure, percent
 from matinee.serve.attribution import Followed, ShownAnswer, followed
-from matinee.serve.bundle_shelf import EXPERIMENTS_NOTE
-from matinee.serve.experiments import Experiment, read_experiments, write_experiments
+from matinee.serve.experiments import EXPERIMENTS_NOTE, Experiment, read_experiments, write_experiments
 from matinee.serve.recommendation_id import LONGEST_NAME
 from matinee.serve.refusals import Conflict, NotFound, Refusal
 from matinee.serve.shadow import ShadowFigures

@@ -18,7 +18,7 @@ from matinee.answers.model import without_viewers
 from matinee.core.errors import InputError, MatineeError
 from matinee.serve.asking import DEFAULT_ALIAS
 from matinee.serve.bundle_folders import facts_of, find_bundles
-from matinee.serve.experiments import Experiment, read_experiments
+from matinee.serve.experiments import EXPERIMENTS_NOTE, Experiment, read_experiments
 from matinee.serve.in_use import told_by
 from matinee.serve.ready_bundle import ReadyBundle, manifest_of, needs_people, read_ready
 from matinee.serve.refusals import Conflict, NotFound, Refusal
@@ -27,7 +27,6 @@ from matinee.serve.store import Store
 from matinee.serve.trained_with import bundles_with
 
 ALIASES_NOTE = "aliases"
-EXPERIMENTS_NOTE = "experiments"
 # Bundles that an alias had before, which a rollback goes back to.
 _REMEMBERED = 10
 _ASKED_AT_ONCE = 1000

@@ -15,6 +15,7 @@ from typing import Any
 from matinee.serve.asking import DEFAULT_ALIAS
 from matinee.serve.refusals import Refusal
 
+EXPERIMENTS_NOTE = "experiments"
 _SPREAD = 2**64
 
 

@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 
 from matinee.serve.ab import Result, ShadowResult, results, shadow_results
 from matinee.serve.asking import DEFAULT_ALIAS
-from matinee.serve.bundle_shelf import EXPERIMENTS_NOTE, BundleShelf
+from matinee.serve.bundle_shelf import BundleShelf
+from matinee.serve.experiments import EXPERIMENTS_NOTE
 from matinee.serve.monitoring import Figures, figures
 from matinee.serve.shadow import Shadows
 from matinee.serve.store import Store
