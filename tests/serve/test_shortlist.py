@@ -8,8 +8,10 @@ import pytest
 from tests.serve.large_world import ITEMS, bundle
 
 from matinee.serve.asking import Ask
+from matinee.serve.metrics import Metrics
+from matinee.serve.page.health import Counted, counted_facts, read_figures
 from matinee.serve.ready_bundle import read_ready
-from matinee.serve.recheck import Rechecks, recall_of
+from matinee.serve.recheck import RecheckFigures, Rechecks, recall_of
 from matinee.serve.records import ItemRecord, Seen
 from matinee.serve.service import Limits
 from matinee.serve.start import start_service
@@ -133,6 +135,26 @@ def test_recall_is_told_of_figures():
         "matinee_rechecked_recall_100_total": 3.8,
     }
     assert recall_of(values) == (4, pytest.approx(0.975), pytest.approx(0.95))
+    shown = {fact.name: fact for fact in counted_facts(Counted(values=values))}
+    assert shown["recall@100"].value == "95.0 %"
+    assert shown["recall@100"].well
+    values["matinee_rechecked_recall_100_total"] = 3.6
+    assert not {fact.name: fact for fact in counted_facts(Counted(values=values))}["recall@100"].well
+
+
+def test_rechecks_reach_the_figures_of_the_process(monkeypatch):
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+
+    async def work():
+        large = await start_service([bundle("large")], SmallStore(NOW), Limits(), now_ms=lambda: NOW)
+        metrics = Metrics()
+        large.answers.rechecks.figures = RecheckFigures(answers=4, of_10=3.9, of_100=3.8)
+        await metrics.look(large, 1)
+        await metrics.look(large, 1)
+        told = recall_of(read_figures(await metrics.text()).values)
+        assert told == (4, pytest.approx(0.975), pytest.approx(0.95))
+
+    asyncio.run(work())
 
 
 def test_some_items_are_likened_as_all_are():
