@@ -143,7 +143,7 @@ async def asked_in_service(folder: Path) -> dict[str, Any]:
     from matinee.testing.small_store import SmallStore
 
     began, cpu = time.perf_counter(), time.process_time()
-    service = await start_service([folder], SmallStore(0), Limits())
+    service = await start_service([folder], SmallStore(0), Limits(), histories=False)
     ready_s, ready_cpu_s = time.perf_counter() - began, time.process_time() - cpu
     model = load_names(folder)
     random = np.random.default_rng(0)
