@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import network_figures
+import serving_figures
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "figures.md"
@@ -212,6 +213,11 @@ def compact() -> Iterator[str]:
     yield f"Bar: {bar['what']} under {bar['most']:.0%}: {state(bar['reached'])}. `{found['command']}`\n"
 
 
+def serving() -> Iterator[str]:
+    names = ("serve-store", "serve_web", "serve_fuzz", "index")
+    yield from serving_figures.serving_lines(*(load(name) for name in names))
+
+
 def update() -> Iterator[str]:
     found = load("update")
     if found is None:
@@ -228,7 +234,18 @@ def update() -> Iterator[str]:
 
 def page() -> str:
     """The whole page."""
-    parts = [HEAD, *accuracy(), *networks(), *simulated(), *demo(), *ingest(), *bulk(), *compact(), *update()]
+    parts = [
+        HEAD,
+        *accuracy(),
+        *networks(),
+        *simulated(),
+        *demo(),
+        *ingest(),
+        *bulk(),
+        *compact(),
+        *update(),
+        *serving(),
+    ]
     return "\n".join(parts).rstrip() + "\n"
 
 
