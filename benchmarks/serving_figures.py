@@ -1,4 +1,4 @@
-"""The figures of serving as lines of Markdown, from what serve_store, serve_web, serve_fuzz and index found."""
+"""The figures of serving as lines of Markdown, from what serve_store, serve_web, serve_fuzz and index say."""
 
 from __future__ import annotations
 
