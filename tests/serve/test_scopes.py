@@ -29,6 +29,8 @@ ASKING = {
     ("GET", "/v1/latest"),
     ("GET", "/v1/items/{id}"),
     ("GET", "/v1/bundles"),
+    ("GET", "/v1/experiments"),
+    ("GET", "/v1/experiments/{name}"),
     ("GET", "/api/recommend/{user}"),
     ("GET", "/api/recommend/{user}/{category}"),
     ("GET", "/api/collaborative-filtering/{user}"),
