@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -91,6 +92,11 @@ def test_the_kind_of_a_bare_choice():
     assert KindsMean().main_kind() == "watch"
     assert KindsMean(kinds=("dislike", "view"), negative=("dislike",)).main_kind() == "view"
     assert KindsMean(kinds=("view", "buy"), target="buy").main_kind() == "buy"
+    # A rating without its number teaches nothing: it cannot stand for "chosen".
+    judged = KindsMean(kinds=("rating", "view"), positive="rating>=4", judged=("rating",))
+    assert judged.main_kind() == "view"
+    assert KindsMean(kinds=("rating",), positive="rating>=4", judged=("rating",)).main_kind() == "watch"
+    assert replace(judged, target="rating").main_kind() == "view"
 
 
 def test_a_bundle_keeps_the_meaning(tmp_path):

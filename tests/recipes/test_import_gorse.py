@@ -108,7 +108,7 @@ def test_a_line_that_is_no_json_is_named(tmp_path):
 
 def test_a_running_server_is_read_whole_and_served_again(tmp_path):
     with one_server([write_small_bundle(tmp_path / "films")], tmp_path / "store.db", keyed=True) as server:
-        key = server.do(server.keys.make("import", ["read"]))[1]
+        key = server.do(server.keys.make("import", ["read", "write"]))[1]
         told = import_gorse(server.url, tmp_path / "log", key=key)
         with pytest.raises(InputError, match="another key"):
             import_gorse(server.url, tmp_path / "other", key="wrong")
@@ -181,7 +181,39 @@ def test_a_server_that_is_not_there(tmp_path):
         pass
     with pytest.raises(InputError, match="cannot be reached"):
         import_gorse(url, tmp_path / "log")
-    with pytest.raises(InputError, match="expected the address of a server"):
+    with pytest.raises(InputError, match="Expected the address of a server"):
         import_gorse("ftp://films", tmp_path / "log")
     with pytest.raises(DataError, match="no such file"):
         import_gorse(str(tmp_path / "nowhere"), tmp_path / "log")
+
+
+def test_a_key_is_taken_nowhere_else_and_no_password_is_repeated(tmp_path):
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", "/stolen")
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        with pytest.raises(InputError, match="sends to another address"):
+            import_gorse(f"http://127.0.0.1:{server.server_port}", tmp_path / "log", key="mine")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert len(asked) == 1
+    for url in ("http://me:hush@127.0.0.1:1", "http://[", "http://"):
+        with pytest.raises(InputError, match="Expected the address") as caught:
+            import_gorse(url, tmp_path / "log")
+        assert "hush" not in str(caught.value)
+    with pytest.raises(InputError, match="is no address"):
+        import_gorse("http://localhost:port", tmp_path / "log")

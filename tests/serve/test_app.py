@@ -157,6 +157,7 @@ def test_a_sender_who_goes_away_leaves_no_trace(net):
         ({"origin": "http://127.0.0.1"}, True),
         ({"origin": "http://evil.example"}, False),
         ({"origin": "null"}, False),
+        ({"origin": "http://["}, False),
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/recommend", "/api/session/recommend"])

@@ -25,7 +25,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def key(server):
-    return server.do(server.keys.make("tests", ["read", "write"]))[1]
+    return server.do(server.keys.make("tests", ["admin"]))[1]
 
 
 @pytest.fixture

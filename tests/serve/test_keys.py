@@ -73,6 +73,17 @@ def test_a_revoked_key_is_worthless_everywhere_at_once():
     run(story)
 
 
+def test_keys_that_are_made_and_revoked_at_once_are_all_made_and_revoked():
+    async def story(_store, here, there):
+        old = [(await here.make(f"old {n}"))[0] for n in range(5)]
+        await asyncio.gather(
+            *(there.revoke(one.id) for one in old), *(here.make(f"new {n}") for n in range(5))
+        )
+        assert sorted(one.name for one in await here.listed()) == [f"new {n}" for n in range(5)]
+
+    run(story)
+
+
 def test_the_store_holds_nothing_that_opens():
     async def story(store, here, _there):
         made, text = await here.make("a", ["admin"])

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -118,3 +119,26 @@ def test_an_empty_catalogue_of_categories():
     assert plain.of_categories(["x"]).tolist() == [False, False]
     assert plain.categories(0) == ()
     assert plain.title(0) is None
+
+
+def test_an_older_word_never_goes_before_a_newer_one(live):
+    live.update([ItemRecord(id="i0", hidden=True, version=6), ItemRecord(id="new", hidden=True, version=6)])
+    live.update([ItemRecord(id="i0", version=5), ItemRecord(id="new", version=4)])
+    assert {0, live.code("new")} <= set(live.struck(0).tolist())
+    live.update([ItemRecord(id="i0", version=7)])
+    assert 0 not in live.struck(0).tolist()
+
+
+def test_whatever_askers_call_regions_and_categories_takes_no_room(live):
+    live.update([ItemRecord(id="new", categories=("Crime",), regions=("south",))])
+    for n in range(1000):
+        assert live.shut(f"region {n}").tolist() == [3, live.code("new")]
+        assert not live.of_categories([f"category {n}"]).any()
+    assert live.shut("south").tolist() == [3]
+    assert np.flatnonzero(live.of_categories(["Crime"])).tolist() == [0, 1, live.code("new")]
+    assert len(live._shut) == 2
+    assert len(live._masks) == 1
+    live.update([ItemRecord(id=f"one {n}", categories=(f"category {n}",)) for n in range(200)])
+    for n in range(200):
+        assert live.of_categories([f"category {n}"]).sum() == 1
+    assert len(live._masks) < 100

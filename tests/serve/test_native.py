@@ -364,3 +364,22 @@ def test_the_moment_of_an_answer_may_be_chosen(net):
     later = net.ask("POST", "/v1/recommend", json={"user": "v1", "k": 30, "now": moment}).json()
     assert first not in items_of(later)
     assert first in items_of(net.ask("POST", "/v1/recommend", json={"user": "v1", "k": 30}).json())
+
+
+@pytest.mark.parametrize("levels", [33, 300, 960, 966, 968, 970, 972, 980])
+def test_what_is_nested_deep_is_not_kept_and_so_keeps_nobody_from_an_answer(net, levels):
+    for inmost in ("1", r'"\u0000"'):
+        deep = '{"a":' * levels + inmost + "}" * levels
+        for method, path, body in (
+            ("PUT", "/v1/items/i1", f'{{"attributes": {{"q": {deep}}}}}'),
+            ("PUT", "/v1/users/v1", f'{{"attributes": {{"q": {deep}}}}}'),
+            (
+                "POST",
+                "/v1/events",
+                f'{{"events": [{{"user": "v1", "item": "i1", "kind": "view", "properties": {deep}}}]}}',
+            ),
+            ("PATCH", "/api/item/i1", f'{{"Labels": {{"q": {deep}}}}}'),
+        ):
+            sent = net.ask(method, path, content=body, headers={"content-type": "application/json"})
+            assert sent.status_code in (400, 422)
+    assert net.ask("POST", "/v1/recommend", json={"user": "v1"}).status_code == 200

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -417,5 +418,25 @@ def test_a_file_that_is_damaged_while_it_is_open_is_a_sentence(tmp_path):
             await store.history("u", 9)
         with pytest.raises(StoreError, match="damaged"):
             await store.add([watched("u", "i")])
+
+    tell(path, story)
+
+
+def test_whoever_reads_for_long_does_not_hold_up_writers_after_a_deletion(tmp_path):
+    path = tmp_path / "store.db"
+
+    async def story(store):
+        await store.add([watched("ann", "secret-item", n) for n in range(20)])
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT count(*) FROM event").fetchone() == (20,)
+            begun = time.monotonic()
+            await store.forget("ann")
+            for n in range(5):
+                await store.add([watched("bob", "x", n)])
+            assert time.monotonic() - begun < 4.0
+        # As soon as nobody is in the way, nothing of it is left.
+        await store.add([watched("bob", "y", 9)])
+        assert in_files(tmp_path, "secret-item") == set()
 
     tell(path, story)

@@ -50,10 +50,10 @@ class KindsMean:
         return kind in self.negative or (kind in NOES and kind not in self.kinds)
 
     def main_kind(self) -> str:
-        """The kind of an event of which only the item is told."""
-        if self.target is not None and self.target in self.kinds:
+        """The kind of an event of which only the item is told: one that teaches without a value."""
+        if self.target is not None and self.target in self.kinds and self.teaches(self.target, None):
             return self.target
-        return next((kind for kind in self.kinds if not self.says_no(kind)), "watch")
+        return next((kind for kind in self.kinds if self.teaches(kind, None)), "watch")
 
     def teaches(self, kind: str, value: float | None) -> bool:
         """Whether an event counts as chosen: it says no no, and what judges its value finds it good."""

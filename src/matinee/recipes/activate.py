@@ -17,8 +17,9 @@ from matinee.answers.manifest import is_bundle
 from matinee.answers.model import load
 from matinee.core.errors import InputError
 from matinee.recipes.store_log import refuse_missing, with_store
+from matinee.serve.aliases import ALIASES_NOTE
 from matinee.serve.asking import DEFAULT_ALIAS
-from matinee.serve.bundle_shelf import ALIASES_NOTE, BundleShelf
+from matinee.serve.bundle_shelf import BundleShelf
 from matinee.serve.in_use import Change, InUse, read_in_use, write_in_use
 from matinee.serve.ready_bundle import created_of, manifest_of
 from matinee.serve.refusals import Refusal

@@ -6,6 +6,7 @@ record is told by its fields: feedback has FeedbackType, items ItemId, users Use
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.error
@@ -29,6 +30,7 @@ from matinee.recipes.import_log import Imported, LogFolder, bytes_of, columns_of
 _PAGE, _BLOCK = 1000, 50_000
 _TRIES, _PATIENCE_S = 3, 60.0
 _LONGEST_PAGE = 256 * 2**20
+_MOVED, _OUR_FAULT = (301, 302, 303, 307, 308), 500
 _KINDS = ("Feedback", "Items", "Users")
 # Labels of these names would be taken for what matinee means by them.
 _OURS = {"id", "title", "genres", "available_from", "hidden", "item", "user"}
@@ -230,8 +232,12 @@ def _unfolded(path: Path, number: int, found: Any) -> Iterator[Record]:
 def _asked(url: str, key: str, tell: Progress) -> Iterator[Record]:
     """Records of a running server, page by page."""
     base = url.rstrip("/")
-    if urllib.parse.urlsplit(base).scheme not in ("http", "https"):
-        raise InputError(f"{url}: expected the address of a server such as http://localhost:8087.")
+    parts = _split(base)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        # What stands before an @ may be a password: the address is not repeated.
+        raise InputError(
+            "Expected the address of a server such as http://localhost:8087, without a password."
+        )
     base = base if base.endswith("/api") else f"{base}/api"
     for share, kind in enumerate(("Users", "Items", "Feedback")):
         cursor, number = "", 0
@@ -257,26 +263,58 @@ def _asked(url: str, key: str, tell: Progress) -> Iterator[Record]:
             seen.add(cursor)
 
 
+def _split(url: str) -> urllib.parse.SplitResult | None:
+    try:
+        return urllib.parse.urlsplit(url)
+    except ValueError:
+        return None
+
+
+class _NoOtherPlace(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it would take the key to whoever is named there."""
+
+    def redirect_request(self, *_told: Any) -> None:
+        """Nowhere: the redirect itself is the answer, and an error."""
+
+
+_OPENER = urllib.request.build_opener(_NoOtherPlace)
+
+
 def _page(url: str, key: str) -> Any:
     request = urllib.request.Request(url, headers={"X-API-Key": key} if key else {})  # noqa: S310
     place = url.partition("?")[0]
     for attempt in range(_TRIES):
         try:
-            with urllib.request.urlopen(request, timeout=_PATIENCE_S) as answer:  # noqa: S310
+            with _OPENER.open(request, timeout=_PATIENCE_S) as answer:
                 content = answer.read(_LONGEST_PAGE + 1)
             if len(content) > _LONGEST_PAGE:
                 raise InputError(f"{place} answered with more than {_LONGEST_PAGE:,} bytes.")
             return json.loads(content)
-        except urllib.error.HTTPError as error:
-            if error.code in (401, 403):
-                raise InputError(f"{place} wants another key: give the server's with --key.") from error
-            if error.code < 500 or attempt == _TRIES - 1:
-                raise InputError(f"{place} answered {error.code} {error.reason}.") from error
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-            if attempt == _TRIES - 1:
-                why = getattr(error, "reason", None) or error
-                raise InputError(f"{place} cannot be reached: {why}.") from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (OSError, http.client.HTTPException) as error:
+            if not _may_pass(error) or attempt == _TRIES - 1:
+                raise InputError(_why_not(place, error)) from error
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InputError(f"{place} did not answer as Gorse does: its answer is no JSON.") from error
         time.sleep(2.0**attempt / 2)
     raise InputError(f"{place} cannot be reached.")
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same question may be answered in a while."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code >= _OUR_FAULT
+    return not isinstance(error, http.client.InvalidURL)
+
+
+def _why_not(place: str, error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        if error.code in (401, 403):
+            return f"{place} wants another key: give the server's with --key."
+        if error.code in _MOVED:
+            return f"{place} sends to another address: name that one."
+        return f"{place} answered {error.code} {error.reason}."
+    if isinstance(error, http.client.InvalidURL):
+        return f"{place} is no address: expected one such as http://localhost:8087."
+    return (
+        f"{place} cannot be reached: {getattr(error, 'reason', None) or str(error) or type(error).__name__}."
+    )

@@ -34,7 +34,7 @@ from matinee.recipes.spent import cpu_s, peak_rss_mb
 from matinee.recipes.store_log import forgotten_of, is_store, refuse_missing, store_log, with_store
 from matinee.recipes.update import update
 from matinee.recommenders import make_recommender
-from matinee.serve.bundle_shelf import ALIASES_NOTE
+from matinee.serve.aliases import ALIASES_NOTE
 from matinee.serve.experiments import EXPERIMENTS_NOTE, read_experiments
 from matinee.serve.in_use import read_in_use
 from matinee.serve.ready_bundle import manifest_of

@@ -116,11 +116,15 @@ async def create(store: Store, experiment: Experiment, *, now_ms: int) -> Experi
                 f"Experiment and arm together are at most {LONGEST_NAME - 1} letters, found "
                 f"{experiment.name!r} and {arm!r}: answers bear both in their ids."
             )
-    known = await experiments_of(store)
-    if any(one.name == experiment.name for one in known):
-        raise Conflict(f"There has been an experiment {experiment.name!r}: give this one its own name.")
     begun = replace(experiment, running=True, since_ms=now_ms)
-    await store.put_notes({EXPERIMENTS_NOTE: write_experiments([*known, begun])})
+
+    def with_it(note: str | None) -> str:
+        known = read_experiments(note)
+        if any(one.name == begun.name for one in known):
+            raise Conflict(f"There has been an experiment {begun.name!r}: give this one its own name.")
+        return write_experiments([*known, begun])
+
+    await store.change_note(EXPERIMENTS_NOTE, with_it)
     return begun
 
 
@@ -130,15 +134,18 @@ async def stop(store: Store, name: str) -> Experiment:
     Raises:
         NotFound: there is none of this name.
     """
-    known = await experiments_of(store)
-    found = next((one for one in known if one.name == name), None)
-    if found is None:
-        names = ", ".join(repr(one.name) for one in known) or "none"
-        raise NotFound(f"There is no experiment {name!r}: there are {names}.")
-    over = replace(found, running=False)
-    told = [over if one.name == name else one for one in known]
-    await store.put_notes({EXPERIMENTS_NOTE: write_experiments(told)})
-    return over
+    over: list[Experiment] = []
+
+    def ended(note: str | None) -> str:
+        known = read_experiments(note)
+        over[:] = [replace(one, running=False) for one in known if one.name == name]
+        if not over:
+            names = ", ".join(repr(one.name) for one in known) or "none"
+            raise NotFound(f"There is no experiment {name!r}: there are {names}.")
+        return write_experiments([over[0] if one.name == name else one for one in known])
+
+    await store.change_note(EXPERIMENTS_NOTE, ended)
+    return over[0]
 
 
 async def results(store: Store, *, now_ms: int) -> list[Result]:

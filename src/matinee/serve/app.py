@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
@@ -21,7 +20,7 @@ from matinee.serve.faces import Face, Faces, faces_of
 from matinee.serve.keys import READ, Keys, key_of
 from matinee.serve.operations import Call, Operation, Resource, Table
 from matinee.serve.refusals import Forbidden, Refusal
-from matinee.serve.replies import SECURITY, Header, Reply, no, refused, send_reply
+from matinee.serve.replies import SECURITY, Header, Reply, is_foreign, no, refused, send_reply
 from matinee.serve.service import Service
 
 # The text that Prometheus reads.
@@ -154,13 +153,8 @@ class App:
             )
         if scope["method"] in _READING:
             return
-        site = found.get(b"sec-fetch-site")
-        if site is None and b"origin" in found:
-            same = urlsplit(found[b"origin"].decode("latin-1")).netloc == found.get(b"host", b"").decode(
-                "latin-1"
-            )
-            site = b"same-origin" if same else b"cross-site"
-        if site not in (None, b"same-origin", b"none"):
+        said = {name: value.decode("latin-1") for name, value in found.items()}
+        if is_foreign(said.get(b"sec-fetch-site"), said.get(b"origin"), said.get(b"host", "")):
             raise Forbidden("A page of another site sent this: only this server's own pages may.")
 
 

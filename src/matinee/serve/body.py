@@ -124,6 +124,9 @@ def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """
     try:
         value = _fitting(decoder, body)
+        # A decoder that looks at every text costs more than an answer; the bytes tell first whether it must.
+        if b"\\u0000" in body:
+            refuse_nul(msgspec.to_builtins(value))
     except msgspec.ValidationError as error:
         raise malformed(error) from None
     except UnicodeDecodeError as error:
@@ -133,9 +136,6 @@ def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         raise Malformed(f"Expected a body of JSON, found {found}.") from None
     except RecursionError:
         raise Malformed("The JSON is nested deeper than is taken in: keep it flat.") from None
-    # A decoder that looks at every text costs more than an answer; the bytes tell first whether it must.
-    if b"\\u0000" in body:
-        refuse_nul(msgspec.to_builtins(value))
     return value
 
 

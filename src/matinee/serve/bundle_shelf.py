@@ -7,15 +7,16 @@ is loaded in the background and swapped in when it is ready: requests go on with
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from matinee.answers.model import without_viewers
 from matinee.core.errors import InputError, MatineeError
+from matinee.serve.aliases import ALIASES_NOTE, aliases_of, changed, unless_said
 from matinee.serve.asking import DEFAULT_ALIAS
 from matinee.serve.bundle_folders import facts_of, find_bundles
 from matinee.serve.experiments import EXPERIMENTS_NOTE, Experiment, read_experiments
@@ -26,7 +27,6 @@ from matinee.serve.service import BundleFacts
 from matinee.serve.store import Store
 from matinee.serve.trained_with import bundles_with
 
-ALIASES_NOTE = "aliases"
 # Bundles that an alias had before, which a rollback goes back to.
 _REMEMBERED = 10
 _ASKED_AT_ONCE = 1000
@@ -204,11 +204,12 @@ class BundleShelf:
         async with self._changing:
             self._require(name)
             ready = self._fresh(name) or await self._load(name)
-            wanted = await self._wanted()
-            before = [one for one in wanted.aliases.get(alias, []) if one != name]
-            wanted.aliases[alias] = [name, *before][:_REMEMBERED]
             self._ready[name] = ready
-            await self._put(wanted)
+
+            def first(names: list[str]) -> list[str]:
+                return [name, *(one for one in names if one != name)][:_REMEMBERED]
+
+            await self._put(alias, first)
         return self._facts(name)
 
     async def rollback(self, alias: str = DEFAULT_ALIAS) -> BundleFacts:
@@ -228,8 +229,13 @@ class BundleShelf:
             if name not in self._folders:
                 raise Conflict(f"The alias {alias!r} had the bundle {name!r} before, which is gone.")
             self._ready[name] = self._fresh(name) or await self._load(name)
-            wanted.aliases[alias] = names[1:]
-            await self._put(wanted)
+
+            def back(now: list[str]) -> list[str]:
+                if now != names:
+                    raise Conflict(f"The alias {alias!r} was given another bundle meanwhile: look again.")
+                return names[1:]
+
+            await self._put(alias, back)
         return self._facts(name)
 
     async def close(self) -> None:
@@ -341,17 +347,18 @@ class BundleShelf:
             self._troubles[name] = str(error)
             _log.warning("%s", error)
 
-    async def _put(self, wanted: _Wanted) -> None:
-        """Use what is wanted here, and tell the others."""
-        for alias, names in wanted.aliases.items():
+    async def _put(self, alias: str, change: Callable[[list[str]], list[str]]) -> None:
+        """Tell everybody what an alias has from now on, and use it here."""
+        told = aliases_of(await self._store.change_note(ALIASES_NOTE, changed(alias, change)))
+        for one, names in told.items():
             if names and names[0] in self._ready:
-                self._aliases[alias] = names
-        await self._write(wanted.aliases)
+                self._aliases[one] = names
         self._drop_unused()
 
-    async def _write(self, aliases: Mapping[str, Sequence[str]] | None = None) -> None:
-        told = self._aliases if aliases is None else aliases
-        await self._store.put_notes({ALIASES_NOTE: json.dumps(told, sort_keys=True)})
+    async def _write(self) -> None:
+        """Note what the folders said, unless somebody was quicker."""
+        for alias, names in dict(self._aliases).items():
+            await self._store.change_note(ALIASES_NOTE, changed(alias, partial(unless_said, names)))
 
     def _drop_unused(self) -> None:
         used = {names[0] for names in self._aliases.values()}
@@ -362,7 +369,7 @@ class BundleShelf:
         }
 
     async def _wanted(self) -> _Wanted:
-        aliases = _aliases_of(await self._store.note(ALIASES_NOTE))
+        aliases = aliases_of(await self._store.note(ALIASES_NOTE))
         try:
             experiments = read_experiments(await self._store.note(EXPERIMENTS_NOTE))
         except Refusal as error:
@@ -378,20 +385,3 @@ async def _without(ready: ReadyBundle, users: frozenset[str]) -> None:
     await asyncio.to_thread(fresh.warm)
     ready.model = fresh.model
     ready.__dict__.pop("watchers", None)
-
-
-def _aliases_of(note: str | None) -> dict[str, list[str]]:
-    """What the note of aliases says.
-
-    Raises:
-        Refusal: it is not what this version writes.
-    """
-    if note is None:
-        return {}
-    try:
-        read = json.loads(note)
-        return {str(alias): [str(one) for one in names] for alias, names in read.items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise Refusal(
-            f"The store's note {ALIASES_NOTE!r} is not what matinee writes: {error}.", 503
-        ) from error

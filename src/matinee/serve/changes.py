@@ -18,6 +18,7 @@ from matinee.core.errors import InputError
 from matinee.serve.records import Event, Impression, ItemRecord, Receipt, ViewerRecord
 from matinee.serve.refusals import Conflict
 from matinee.serve.rows import Row, event_row, impression_row, item_text, viewer_row
+from matinee.serve.storable import check_texts
 
 # Rows of the log that one transaction of `retain` looks at: the others' writes come in between.
 SWEEP = 20_000
@@ -183,6 +184,20 @@ def put_notes(hand: Hand, notes: Mapping[str, str]) -> None:
         )
     if notes:
         _next(hand, "notes")
+
+
+def change_note(hand: Hand, key: str, change: Callable[[str | None], str]) -> str:
+    """Write a note from what it says now; what it says from now on.
+
+    Raises:
+        Conflict: it is the secret, which is made once.
+        Refusal: it cannot be stored.
+    """
+    found = hand.rows("SELECT value FROM note WHERE key = ?", (key,))
+    text = change(found[0][0] if found else None)
+    check_texts("A note", [text])
+    put_notes(hand, {key: text})
+    return text
 
 
 def sweep(hand: Hand, table: str, after: int, since_ms: int) -> tuple[int, int | None]:

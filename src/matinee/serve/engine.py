@@ -212,7 +212,7 @@ class Engine:
         if version != ready.items_version:
             records: list[ItemRecord] = await self._store.items_since(ready.items_version)
             ready.live.update(records)
-            ready.items_version = version
+            ready.items_version = max(ready.items_version, version)
 
     async def _bundle_of(self, ask: Ask) -> tuple[ReadyBundle, str, ReadyBundle | None]:
         """The bundle that answers, "experiment/arm" where one decided it, and the bundle in its shadow."""

@@ -19,8 +19,9 @@ from starlette.routing import Route
 from matinee.core.errors import InputError
 from matinee.serve import gorse_answers, gorse_items, gorse_users
 from matinee.serve.foreign import Handler, routes_of
-from matinee.serve.keys import READ, WRITE, Keys
-from matinee.serve.refusals import Refusal, StoreError
+from matinee.serve.keys import ADMIN, READ, WRITE, Keys
+from matinee.serve.refusals import Forbidden, Refusal, StoreError
+from matinee.serve.replies import is_foreign
 from matinee.serve.service import Service
 
 Answering = Callable[[Service, Request], Awaitable[Any]]
@@ -39,6 +40,9 @@ _READ = {
     "/item-to-item/{name}/{item}": gorse_answers.similar,
     "/item/{item}/neighbors": gorse_answers.similar,
     "/item/{item}/neighbors/{category}": gorse_answers.similar,
+}
+# What tells of viewers is not for every key that may ask.
+_OF_VIEWERS = {
     "/user-to-user/{name}/{user}": gorse_answers.neighbours,
     "/user/{user}/neighbors": gorse_answers.neighbours,
     "/user/{user}/feedback": gorse_users.feedback_of_user,
@@ -59,14 +63,17 @@ def routes(service: Service, keys: Keys | None = None) -> list[Route]:
     """
     made: list[Route] = []
 
-    def add(path: str, **methods: Answering) -> None:
+    def add(path: str, asks: str = WRITE, ends: str = WRITE, **methods: Answering) -> None:
+        scopes = {"GET": asks, "DELETE": ends}
         handlers = [
-            (method, _handler(service, keys, answering, READ if method == "GET" else WRITE))
+            (method, _handler(service, keys, answering, scopes.get(method, WRITE)))
             for method, answering in methods.items()
         ]
         made.extend(routes_of("/api" + path, handlers))
 
     for path, answering in _READ.items():
+        add(path, READ, GET=answering)
+    for path, answering in _OF_VIEWERS.items():
         add(path, GET=answering)
     for path in _SESSION:
         made.extend(
@@ -75,12 +82,20 @@ def routes(service: Service, keys: Keys | None = None) -> list[Route]:
     add("/user", POST=gorse_users.put_user)
     add("/users", GET=gorse_users.list_users, POST=gorse_users.put_users)
     add(
-        "/user/{user}", GET=gorse_users.get_user, PATCH=gorse_users.patch_user, DELETE=gorse_users.delete_user
+        "/user/{user}",
+        ends=ADMIN,
+        GET=gorse_users.get_user,
+        PATCH=gorse_users.patch_user,
+        DELETE=gorse_users.delete_user,
     )
     add("/item", POST=gorse_items.put_item)
-    add("/items", GET=gorse_items.list_items, POST=gorse_items.put_items)
+    add("/items", READ, GET=gorse_items.list_items, POST=gorse_items.put_items)
     add(
-        "/item/{item}", GET=gorse_items.get_item, PATCH=gorse_items.patch_item, DELETE=gorse_items.delete_item
+        "/item/{item}",
+        READ,
+        GET=gorse_items.get_item,
+        PATCH=gorse_items.patch_item,
+        DELETE=gorse_items.delete_item,
     )
     add("/item/{item}/category/{category}", PUT=gorse_items.add_category, DELETE=gorse_items.drop_category)
     add(
@@ -94,6 +109,16 @@ def routes(service: Service, keys: Keys | None = None) -> list[Route]:
     for path in ("/health/live", "/health/ready"):
         made.extend(routes_of("/api" + path, [("GET", _handler(service, None, health, READ))]))
     return made
+
+
+def _writes(request: Request) -> bool:
+    """Whether a question is to be written down: Gorse has that done by a GET."""
+    return request.method == "GET" and bool(request.query_params.get("write-back-type"))
+
+
+def _from_elsewhere(request: Request) -> bool:
+    headers = request.headers
+    return is_foreign(headers.get("sec-fetch-site"), headers.get("origin"), headers.get("host", ""))
 
 
 async def health(service: Service, request: Request) -> Any:
@@ -120,6 +145,10 @@ def _handler(service: Service, keys: Keys | None, answering: Answering, scope: s
         try:
             if keys is not None:
                 await keys.check(_key_of(request), scope)
+                if _writes(request):
+                    await keys.check(_key_of(request), WRITE)
+            if _writes(request) and _from_elsewhere(request):
+                raise Forbidden("A page of another site sent this: only this server's own pages may.")
             content = await answering(service, request)
         except (Refusal, InputError) as error:
             status = getattr(error, "status", 400)

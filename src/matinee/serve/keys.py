@@ -6,7 +6,6 @@ bits of chance behind an id, so that one SHA-256 is as good as any slow hash: th
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import re
@@ -65,7 +64,6 @@ class Keys:
         self._store, self._now_ms = store, now_ms
         self._version: int | None = None
         self._known: dict[str, Key] = {}
-        self._change = asyncio.Lock()
 
     async def make(self, name: str, scopes: Sequence[str] = (READ,)) -> tuple[Key, str]:
         """Make a key. The text is returned here and never again.
@@ -89,8 +87,7 @@ class Keys:
             made_ms=self._now_ms(),
             sha256=_hash(text),
         )
-        async with self._change:
-            await self._keep([*await self._read(), made])
+        await self._store.change_note(NOTE, lambda note: _written([*_keys_in(note), made]))
         return made, text
 
     async def listed(self) -> list[Key]:
@@ -104,16 +101,15 @@ class Keys:
             NotFound: no key has this id or name.
             InputError: several have this name.
         """
-        async with self._change:
-            keys = await self._read()
-            meant = [one for one in keys if id_or_name in (one.id, one.name)]
-            if not meant:
-                raise NotFound(f"No key has the id or name {id_or_name!r}.")
-            if len(meant) > 1:
-                ids = ", ".join(one.id for one in meant)
-                raise InputError(f"Several keys are called {id_or_name!r}: say which by its id: {ids}.")
-            await self._keep([one for one in keys if one.id != meant[0].id])
-        return meant[0]
+        revoked: list[Key] = []
+
+        def without(note: str | None) -> str:
+            keys = _keys_in(note)
+            revoked[:] = [_meant(keys, id_or_name)]
+            return _written([one for one in keys if one.id != revoked[0].id])
+
+        await self._store.change_note(NOTE, without)
+        return revoked[0]
 
     async def check(self, text: str | None, scope: str) -> Key:
         """The key that a request brought, if it is good for what is asked.
@@ -150,16 +146,7 @@ class Keys:
         return self._known
 
     async def _read(self) -> list[Key]:
-        text = await self._store.note(NOTE)
-        if text is None:
-            return []
-        try:
-            return msgspec.json.decode(text, type=list[Key])
-        except msgspec.MsgspecError:
-            raise StoreError("The store's keys are not what this version writes.") from None
-
-    async def _keep(self, keys: Sequence[Key]) -> None:
-        await self._store.put_notes({NOTE: msgspec.json.encode(keys).decode()})
+        return _keys_in(await self._store.note(NOTE))
 
 
 def key_of(headers: Mapping[bytes, bytes]) -> str | None:
@@ -186,6 +173,29 @@ def browser_key_of(headers: Mapping[bytes, bytes]) -> str | None:
         if name == COOKIE:
             return value or None
     return key_of(headers)
+
+
+def _meant(keys: Sequence[Key], id_or_name: str) -> Key:
+    meant = [one for one in keys if id_or_name in (one.id, one.name)]
+    if not meant:
+        raise NotFound(f"No key has the id or name {id_or_name!r}.")
+    if len(meant) > 1:
+        ids = ", ".join(one.id for one in meant)
+        raise InputError(f"Several keys are called {id_or_name!r}: say which by its id: {ids}.")
+    return meant[0]
+
+
+def _keys_in(note: str | None) -> list[Key]:
+    if note is None:
+        return []
+    try:
+        return msgspec.json.decode(note, type=list[Key])
+    except msgspec.MsgspecError:
+        raise StoreError("The store's keys are not what this version writes.") from None
+
+
+def _written(keys: Sequence[Key]) -> str:
+    return msgspec.json.encode(keys).decode()
 
 
 def _hash(text: str) -> str:

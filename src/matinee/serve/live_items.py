@@ -23,6 +23,8 @@ from matinee.data.log import InteractionLog
 from matinee.serve.records import ItemRecord
 
 CATEGORIES = ("categories", "genres")
+# Categories whose items are kept at hand.
+_MASKS = 64
 
 
 class LiveItems:
@@ -57,7 +59,8 @@ class LiveItems:
         # What is derived of all this, until something changes: struck items and from when until when.
         self._struck: Int64 = np.zeros(0, np.int64)
         self._from_ms, self._to_ms = NEVER, ALWAYS
-        self._shut: dict[str, Int64] = {}
+        self._shut: dict[str | None, Int64] = {}
+        self._named: tuple[frozenset[str], dict[str, list[int]], list[int]] | None = None
         self._masks: dict[str, Bool] = {}
         self._newness: Float32 | None = None
 
@@ -73,7 +76,8 @@ class LiveItems:
 
     def update(self, records: Iterable[ItemRecord]) -> None:
         """Lay what the store says over the bundle: records of changed items, the deleted included."""
-        changed = list(records)
+        # Two who asked at the same time may bring what they learnt in another order.
+        changed = [one for one in records if one.version >= self._version_of(one.id)]
         before = len(self._new)
         for record in changed:
             self.records[record.id] = record
@@ -128,10 +132,12 @@ class LiveItems:
 
     def shut(self, region: str) -> Int64:
         """Codes of items that are limited to other regions: int64."""
-        found = self._shut.get(region)
+        # Askers name what they like; all regions that no item names have one answer.
+        known = region if region in self._said_words[0] else None
+        found = self._shut.get(known)
         if found is None:
-            found = np.array([code for code, names in self._limits.items() if region not in names], np.int64)
-            self._shut[region] = found
+            found = np.array([code for code, names in self._limits.items() if known not in names], np.int64)
+            self._shut[known] = found
         return found
 
     def of_categories(self, names: Iterable[str]) -> Bool:
@@ -181,6 +187,10 @@ class LiveItems:
             self._newness = (ranks / max(int(ranks.max(initial=0)), 1)).astype(np.float32)
         return self._newness
 
+    def _version_of(self, id_: str) -> int:
+        record = self.records.get(id_)
+        return 0 if record is None else record.version
+
     def _grow(self, n: int) -> None:
         self._since = np.concatenate([self._since, np.full(n, ALWAYS)])
         self._until = np.concatenate([self._until, np.full(n, NEVER)])
@@ -204,18 +214,36 @@ class LiveItems:
 
     def _forget_derived(self) -> None:
         self._from_ms, self._to_ms = NEVER, ALWAYS
-        self._shut, self._masks, self._newness = {}, {}, None
+        self._shut, self._masks, self._newness, self._named = {}, {}, None, None
 
     def _of_category(self, name: str) -> Bool:
         mask = self._masks.get(name)
         if mask is None:
             mask = np.zeros(self.size, dtype=bool)
             mask[self._shelves.get(name, np.zeros(0, np.int64))] = True
+            _, said, replaced = self._said_words
+            mask[replaced] = False
+            mask[said.get(name, [])] = True
+            # Askers name what they like: what there is nothing of is not kept, nor more than a few.
+            if mask.any():
+                if len(self._masks) >= _MASKS:
+                    self._masks.clear()
+                self._masks[name] = mask
+        return mask
+
+    @property
+    def _said_words(self) -> tuple[frozenset[str], dict[str, list[int]], list[int]]:
+        """Regions that items name, items of each category by the store's word, and for which that counts."""
+        if self._named is None:
+            shelves: dict[str, list[int]] = {}
+            replaced = []
             for code, record in self._said.items():
                 if record.categories or code >= self.known:
-                    mask[code] = name in record.categories
-            self._masks[name] = mask
-        return mask
+                    replaced.append(code)
+                    for name in record.categories:
+                        shelves.setdefault(name, []).append(code)
+            self._named = (frozenset().union(*self._limits.values()), shelves, replaced)
+        return self._named
 
     @cached_property
     def _titles(self) -> Any:

@@ -16,6 +16,7 @@ from matinee.serve.refusals import Conflict, TooBig
 from matinee.serve.replies import Reply, said
 from matinee.serve.schemas import LARGEST_OBJECT, EventSent, EventsSent, ImpressionSent, MergeSent
 from matinee.serve.schemas_said import SaidMerge, SaidNew
+from matinee.serve.storable import refuse_deep
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -52,9 +53,11 @@ def text_of(value: Mapping[str, Any] | None, field: str) -> str | None:
 
     Raises:
         Contradiction: it is larger than is kept.
+        Refusal: it is nested deeper than is kept.
     """
     if value is None:
         return None
+    refuse_deep(field, value)
     text = _ENCODER.encode(value)
     if len(text) > LARGEST_OBJECT:
         raise Contradiction(

@@ -11,6 +11,7 @@ import msgspec
 from matinee.data.columns import plain_name
 from matinee.serve.known_items import column_named
 from matinee.serve.refusals import Refusal
+from matinee.serve.storable import refuse_deep
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Column = Annotated[str, msgspec.Meta(max_length=150)]
@@ -150,7 +151,7 @@ def properties_of(what: str, sent: Any, longest: int) -> dict[str, Any]:
     """Properties, which come as the text of a JSON object.
 
     Raises:
-        Refusal: they are none, or longer than they may be.
+        Refusal: they are none, or longer or nested deeper than they may be.
     """
     if sent is None:
         return {}
@@ -166,6 +167,7 @@ def properties_of(what: str, sent: Any, longest: int) -> dict[str, Any]:
                 raise Refusal(f"{what} is no JSON: expected the text of a JSON object.") from error
     if not isinstance(found, dict):
         raise Refusal(f"{what}: expected the text of a JSON object.")
+    refuse_deep(what, found)
     return found
 
 

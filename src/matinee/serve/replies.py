@@ -73,6 +73,24 @@ def no_headers(status: int) -> tuple[Header, ...]:
     return ((b"connection", b"close"),) if status in closes else ()
 
 
+def is_foreign(site: str | None, origin: str | None, host: str) -> bool:
+    """Whether a browser says that a page of another site sends this; False where no browser says anything.
+
+    Args:
+        site: the header Sec-Fetch-Site.
+        origin: the header Origin.
+        host: the header Host.
+    """
+    if site is not None:
+        return site not in ("same-origin", "none")
+    return origin is not None and not is_own(origin, host)
+
+
+def is_own(origin: str, host: str) -> bool:
+    """Whether an Origin is this server, by the name that the request called it."""
+    return origin.partition("://")[2] == host
+
+
 async def send_reply(send: Send, reply: Reply, *, bodiless: bool = False) -> None:
     """Send a reply; `bodiless`: its headers alone, as HEAD asks."""
     headers = [*SECURITY, *reply.headers]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Protocol
@@ -240,6 +240,15 @@ class SqlStore:
         """
         check_texts("A note", [*notes, *notes.values()])
         await self._writer.change(partial(changes.put_notes, notes=notes))
+
+    async def change_note(self, key: str, change: Callable[[str | None], str]) -> str:
+        """Write such a fact from what it says at this moment, so that no change of another's is lost.
+
+        Raises:
+            Conflict: it is the store's secret, which is made once.
+        """
+        check_texts("A note", [key])
+        return await self._writer.change(partial(changes.change_note, key=key, change=change))
 
     async def notes_version(self) -> int:
         """A count that grows with every change of a note. Cheap: asked at every answer."""

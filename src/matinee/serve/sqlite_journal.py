@@ -14,7 +14,7 @@ from pathlib import Path
 from matinee.core.errors import MatineeError
 from matinee.serve.refusals import Refusal, StoreError, StoreFull
 from matinee.serve.rows import EVENT_COLUMNS, EVENT_WIDTH, IMPRESSION_COLUMNS, IMPRESSION_WIDTH, Row
-from matinee.serve.sqlite_schema import connect, open_lock
+from matinee.serve.sqlite_schema import PATIENCE, connect, open_lock
 
 # Rows of one INSERT. A statement gives up and takes back the interpreter's lock once, whatever it inserts.
 _STRETCHES = (256, 64, 16, 4, 1)
@@ -22,6 +22,8 @@ _STRETCHES = (256, 64, 16, 4, 1)
 # where a long query was in the way.
 _LONG_LOG = 16 * 2**20
 _LOG_STEP = 4 * 2**20
+# So long a query may be in the way of emptying the log; most are over long before.
+_GLANCE_MS = 20
 
 # While the database is so, nothing can be written to it, whatever it is.
 _ILLS = {
@@ -123,10 +125,7 @@ class SqliteJournal:
         self._connection.execute("COMMIT")
         self._erased = self._erased or self._hand.erased
         if self._erased:
-            # A long query can be in the way: then it is tried again after the next commit.
-            with suppress(sqlite3.Error):
-                (found,) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                self._erased = bool(found[0])
+            self._erased = not self._emptied()
         self._unlock()
 
     def rollback(self) -> None:
@@ -169,6 +168,20 @@ class SqliteJournal:
         with suppress(sqlite3.Error):
             self._connection.close()
         os.close(self._lock)
+
+    def _emptied(self) -> bool:
+        """Empty the write-ahead log: whether that was done.
+
+        A long query can be in the way. All writers would wait for its end with us: it is tried again after
+        the next commit instead.
+        """
+        done = False
+        with suppress(sqlite3.Error):
+            self._connection.execute(f"PRAGMA busy_timeout = {_GLANCE_MS}")
+            (found,) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            done = not found[0]
+        self._connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
+        return done
 
     def _unlock(self) -> None:
         fcntl.flock(self._lock, fcntl.LOCK_UN)

@@ -11,6 +11,9 @@ from matinee.serve.records import Event, Impression
 from matinee.serve.refusals import Refusal
 
 _LARGEST = 2**63 - 1
+# What senders add in words of their own is nested so deep at most: whoever reads it, however many calls down,
+# must be able to.
+MOST_DEEP = 32
 _EVENT_TEXTS = ("user", "item", "kind", "event_id", "recommendation_id", "session", "properties")
 _IMPRESSION_TEXTS = ("user", "recommendation_id", "event_id")
 
@@ -60,12 +63,28 @@ def check_times(what: str, times: Iterable[int | None]) -> None:
         _check_number(what, time_ms)
 
 
+def refuse_deep(what: str, value: object) -> None:
+    """Refuse lists and objects that are nested too deep.
+
+    Raises:
+        Refusal: they are.
+    """
+    level = [value]
+    for _ in range(MOST_DEEP + 1):
+        lists = [one for one in level if isinstance(one, (list, tuple, Mapping))]
+        if not lists:
+            return
+        level = [part for one in lists for part in (one.values() if isinstance(one, Mapping) else one)]
+    raise Refusal(f"{what}: lists and objects are nested more than {MOST_DEEP} deep: keep them flat.")
+
+
 def json_text(what: str, value: Mapping[str, Any]) -> str:
     """A value as JSON text.
 
     Raises:
-        Refusal: JSON cannot hold it.
+        Refusal: JSON cannot hold it, or it is nested too deep.
     """
+    refuse_deep(what, value)
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:

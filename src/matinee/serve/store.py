@@ -7,7 +7,7 @@ other sees at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from matinee.serve.records import Event, Impression, ItemRecord, Receipt, Seen, Shown, Stored, ViewerRecord
@@ -101,6 +101,15 @@ class Store(Protocol):
 
     async def put_notes(self, notes: Mapping[str, str]) -> None:
         """Write such facts, all or none."""
+
+    async def change_note(self, key: str, change: Callable[[str | None], str]) -> str:
+        """Write such a fact from what it says at this moment, so that no change of another's is lost.
+
+        Args:
+            key: the fact.
+            change: what it says now, or None, to what it is to say, which is returned. It may run in another
+                thread; where it raises an error of matinee's nothing is written.
+        """
 
     async def notes_version(self) -> int:
         """A count that grows with every change of a note. Cheap: asked at every answer."""

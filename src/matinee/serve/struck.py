@@ -90,11 +90,13 @@ def _shut_out(asked: Asked, *, seen: bool) -> Iterator[tuple[Int64, bool]]:
 
 def may_be_shown(asked: Asked, *, seen: bool) -> Callable[[int], bool]:
     """Whether an item may be shown to the asker, also one that the bundle does not know."""
+    marks: list[Float32] = []
 
     def shown(code: int) -> bool:
-        marks = np.zeros(asked.ready.live.size, np.float32)
-        strike(asked, marks, seen=seen)
-        return bool(marks[code] > -np.inf)
+        if not marks:
+            marks.append(np.zeros(asked.ready.live.size, np.float32))
+            strike(asked, marks[0], seen=seen)
+        return bool(marks[0][code] > -np.inf)
 
     return shown
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from matinee.core.errors import InputError
@@ -219,6 +219,11 @@ class SmallStore:
         """Write such facts."""
         self._notes.update(notes)
         self._notes_version += 1
+
+    async def change_note(self, key: str, change: Callable[[str | None], str]) -> str:
+        """Write such a fact from what it says."""
+        await self.put_notes({key: change(self._notes.get(key))})
+        return self._notes[key]
 
     async def notes_version(self) -> int:
         """A count that grows with every change of a note."""

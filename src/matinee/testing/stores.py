@@ -98,6 +98,25 @@ class StoreTests(AddingTests, LogTests, ViewersTests):
 
     # Notes
 
+    def test_no_change_of_a_note_is_lost(self, url: str) -> None:
+        async def story(one: Store, other: Store) -> None:
+            def more(note: str | None) -> str:
+                return f"{note or ''}+"
+
+            def refuse(_note: str | None) -> str:
+                raise InputError("no.")
+
+            await asyncio.gather(*(store.change_note("n", more) for _ in range(20) for store in (one, other)))
+            assert await one.note("n") == 40 * "+"
+            version = await one.notes_version()
+            with pytest.raises(InputError, match="no"):
+                await other.change_note("n", refuse)
+            with pytest.raises(Refusal):
+                await other.change_note("secret", more)
+            assert (await one.note("n"), await one.notes_version()) == (40 * "+", version)
+
+        self.tell_two(url, story)
+
     def test_notes_are_shared_and_counted(self, url: str) -> None:
         async def story(one: Store, other: Store) -> None:
             assert await one.note("alias") is None

@@ -8,7 +8,7 @@ from functools import cache, wraps
 from hashlib import blake2b
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
@@ -19,6 +19,7 @@ from matinee.core.errors import InputError
 from matinee.report import numbers
 from matinee.serve.page.titles import Titles
 from matinee.serve.refusals import Forbidden, NotFound, Refusal, TooBig
+from matinee.serve.replies import is_own
 from matinee.serve.service import Service
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -116,7 +117,7 @@ def refuse_foreign_form(request: Request) -> None:
     host = request.headers.get("host", "")
     if site is not None and site != "same-origin":
         raise Forbidden("This form was sent from another site's page: open this page itself and try again.")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and not is_own(origin, host):
         raise Forbidden("This form was sent from another site's page: open this page itself and try again.")
     if origin is None and site is None:
         raise Forbidden(

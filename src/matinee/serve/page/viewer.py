@@ -81,13 +81,22 @@ async def _start(page: Page, request: Request) -> Response:
     wanted = checked(request.query_params.get("q", ""), "The search").strip()
     store = page.service.store
     # From the last id before the one that is wanted, so that it stands first itself.
-    after = wanted[:-1] + chr(ord(wanted[-1]) - 1) + "\U0010ffff" if wanted and ord(wanted[-1]) > 33 else ""
+    after = _last_before(wanted)
     found = [one.id for one in await store.viewers(after, _VIEWERS) if one.id.startswith(wanted)]
     if wanted and wanted not in found and await store.history(wanted, 1):
         found = [wanted, *found]
     popular = await page.service.answers.popular(Ask(k=_SHOWN, placement=_PLACEMENT))
     row = await row_of(page.titles, "Popular now", popular)
     return render("start.html", {"here": "viewer", "wanted": wanted, "viewers": found, "row": row})
+
+
+def _last_before(wanted: str) -> str:
+    """A text after every id that comes before those that begin with some words; empty: from the first on."""
+    if not wanted or ord(wanted[-1]) <= 33:
+        return ""
+    # What comes before U+E000 is half of a pair, and no letter.
+    letter = "\ud7ff" if wanted[-1] == "\ue000" else chr(ord(wanted[-1]) - 1)
+    return f"{wanted[:-1]}{letter}\U0010ffff"
 
 
 async def _viewer(page: Page, request: Request, user: str) -> Response:
