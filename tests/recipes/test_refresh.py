@@ -244,6 +244,24 @@ def test_a_store_that_a_server_still_fills_is_not_read(days: Days, tmp_path: Pat
     assert refresh([days.url], days.bundles).state == "activated"
 
 
+def test_a_server_of_another_folder_is_not_left_behind(days: Days, tmp_path: Path) -> None:
+    bundles, path = tmp_path / "others", _csv(days, 0.8)
+    words = "answers from the bundle 'first', which is not in .*others: put it there"
+    for sources, options in (([days.url], None), ([str(path)], RefreshOptions(store=days.url))):
+        with pytest.raises(InputError, match=words):
+            refresh(sources, bundles, options=options)
+    assert [one.name for one in bundles.iterdir()] == [".refresh"]
+    (days.bundles / "first").rename(bundles / "first")
+    assert refresh([days.url], bundles).facts["instead_of"] == "first"
+
+
+def test_a_store_that_no_bundle_was_served_with_has_a_first_refresh(days: Days, tmp_path: Path) -> None:
+    (days.folder / "store.db").rename(tmp_path / "other.db")
+    days.hear(0.0, 0.8)
+    options = RefreshOptions(recommender="popularity")
+    assert refresh([days.url], tmp_path / "others", options=options).state == "first"
+
+
 def test_unusable_calls_are_refused_in_a_sentence(days: Days, tmp_path: Path) -> None:
     for sources, words in (
         ([days.url, "log.csv"], "one store, or the files"),

@@ -1,4 +1,4 @@
-"""Whether a daily run may begin: its store has to be whole."""
+"""Whether a daily run may begin: its store has to be whole, and its server has to answer from its folder."""
 
 from __future__ import annotations
 
@@ -13,6 +13,20 @@ from matinee.serve.bundle_shelf import ALIASES_NOTE
 from matinee.serve.ready_bundle import manifest_of
 from matinee.serve.store import Store
 from matinee.serve.take_in import unfinished
+
+
+def refuse_elsewhere(bundles: Path, store: str) -> None:
+    """Refuse an empty folder where the store's server answers from a bundle that is not in it.
+
+    Raises:
+        InputError: it does; the sentence says what to move where.
+    """
+    name = with_store(store, _behind_default)
+    if name is not None and not names_in(bundles):
+        raise InputError(
+            f"The server of this store answers from the bundle {name!r}, which is not in {bundles}: put it "
+            f"there (mv {name} {bundles / name}), serve the folder, and refresh again."
+        )
 
 
 def refuse_unfinished(bundles: Path, store: str) -> None:
