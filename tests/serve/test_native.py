@@ -319,7 +319,6 @@ def test_an_item_that_only_the_bundle_knows_is_told_until_it_is_deleted(net):
     told = net.ask("GET", "/v1/items/i3").json()
     assert told["id"] == "i3"
     assert told["title"].startswith("Film ")
-    assert net.ask("PUT", "/v1/items/i3", json=told).status_code == 200
     assert net.ask("DELETE", "/v1/items/i3").status_code == 200
     no(net.ask("GET", "/v1/items/i3"), 404)
 
