@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.recipes.daily import Days, begin
@@ -20,6 +22,8 @@ from matinee.recipes.refresh import RefreshOptions, refresh
 from matinee.recipes.refresh_folder import dated, locked, new_name, prune
 from matinee.serve.bundle_shelf import BundleShelf
 from matinee.serve.in_use import InUse, read_in_use, write_in_use
+from matinee.serve.records import Event
+from matinee.serve.start import start_service
 from matinee.serve.store import Store
 
 
@@ -215,6 +219,47 @@ def test_names_are_minutes_and_never_there_twice(tmp_path: Path) -> None:
     assert new_name(tmp_path, moment) == "2026-11-22T0315Z"
     (tmp_path / "2026-11-22T0315Z").mkdir()
     assert new_name(tmp_path, moment) == "2026-11-22T0315Z-2"
+
+
+def test_a_store_that_a_server_still_fills_is_not_read(days: Days, tmp_path: Path) -> None:
+    async def broken_off(store: Store) -> None:
+        kept = store.add
+
+        async def half(events: Sequence[Event], *more: Any, **how: Any) -> int:
+            await kept(events[: len(events) // 2], *more, **how)
+            raise KeyboardInterrupt
+
+        store.add = half  # type: ignore[method-assign]
+        with pytest.raises(KeyboardInterrupt):
+            await start_service([days.bundles], store)
+
+    (days.folder / "store.db").rename(tmp_path / "other.db")
+    days.do(broken_off)
+    before = sorted(days.bundles.iterdir())
+    with pytest.raises(InputError, match="bundle 'first' are not all in this store yet"):
+        refresh([days.url], days.bundles)
+    assert [one for one in sorted(days.bundles.iterdir()) if one.name != ".refresh"] == before
+    days.serve()
+    days.hear(0.8, 0.9)
+    assert refresh([days.url], days.bundles).state == "activated"
+
+
+def test_a_server_of_another_folder_is_not_left_behind(days: Days, tmp_path: Path) -> None:
+    bundles, path = tmp_path / "others", _csv(days, 0.8)
+    words = "answers from the bundle 'first', which is not in .*others: put it there"
+    for sources, options in (([days.url], None), ([str(path)], RefreshOptions(store=days.url))):
+        with pytest.raises(InputError, match=words):
+            refresh(sources, bundles, options=options)
+    assert [one.name for one in bundles.iterdir()] == [".refresh"]
+    (days.bundles / "first").rename(bundles / "first")
+    assert refresh([days.url], bundles).facts["instead_of"] == "first"
+
+
+def test_a_store_that_no_bundle_was_served_with_has_a_first_refresh(days: Days, tmp_path: Path) -> None:
+    (days.folder / "store.db").rename(tmp_path / "other.db")
+    days.hear(0.0, 0.8)
+    options = RefreshOptions(recommender="popularity")
+    assert refresh([days.url], tmp_path / "others", options=options).state == "first"
 
 
 def test_unusable_calls_are_refused_in_a_sentence(days: Days, tmp_path: Path) -> None:

@@ -204,6 +204,15 @@ def test_an_item_that_the_bundle_knows_can_be_changed_and_deleted(ask):
     assert "i026" not in [one["Id"] for one in near]
 
 
+@pytest.mark.parametrize("whose", [{}, {"UserId": ""}, {"UserId": None}, {"UserId": "u"}])
+def test_a_session_may_be_nobodys(ask, whose):
+    sent = [{"FeedbackType": "watch", "ItemId": "i025", **whose}]
+    answer = ask("POST", "/session/recommend?n=5", json=sent)
+    assert answer.status_code == 200
+    assert answer.json() == ask("POST", "/session/recommend?n=5", json=[{**sent[0], "UserId": "v"}]).json()
+    assert answer.json() != ask("POST", "/session/recommend?n=5", json=[]).json()
+
+
 def test_a_hidden_item_is_not_shown_from_the_next_answer_on(ask):
     (best,) = ask("GET", "/recommend/h?n=1").json()
     ask("PATCH", f"/item/{best}", json={"IsHidden": True})

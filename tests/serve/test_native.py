@@ -105,7 +105,8 @@ def test_an_event_says_which_answer_it_followed_from_and_impressions_what_was_sh
         ("2023-11-14T22:13:20Z", 1_700_000_000_000),
         ("2023-11-15T00:13:20.5+02:00", 1_700_000_000_500),
         (NOW_MS + DAY_MS, NOW_MS + DAY_MS),
-        (0, 0),
+        (100_000_000_000, 100_000_000_000),
+        ("1970-01-01T00:00:00Z", 0),
     ],
 )
 def test_times_are_iso_8601_or_milliseconds(net, time, ms):
@@ -117,6 +118,8 @@ def test_times_are_iso_8601_or_milliseconds(net, time, ms):
     ("time", "status", "words"),
     [
         (NOW_MS + DAY_MS + 1, 422, "ahead of this server's clock, 2027-01-15T08:00:00Z"),
+        (1_700_000_000, 422, "is 1970-01-20; milliseconds are expected: is it in seconds?"),
+        (0, 422, "is 1970-01-01; milliseconds"),
         ("9999-12-31T23:59:59Z", 422, "ahead of"),
         ("1969-12-31T23:59:59Z", 422, "from 1970 on"),
         ("2023-11-14T22:13:20", 400, "timezone"),
@@ -310,6 +313,14 @@ def test_an_item_is_obeyed_at_once(net):
     assert net.ask("DELETE", f"/v1/items/{first}").json() == {"item": first, "stored": True}
     no(net.ask("GET", f"/v1/items/{first}"), 404)
     assert first not in items_of(net.ask("POST", "/v1/recommend", json={"user": "v1", "k": 30}).json())
+
+
+def test_an_item_that_only_the_bundle_knows_is_told_until_it_is_deleted(net):
+    told = net.ask("GET", "/v1/items/i3").json()
+    assert told["id"] == "i3"
+    assert told["title"].startswith("Film ")
+    assert net.ask("DELETE", "/v1/items/i3").status_code == 200
+    no(net.ask("GET", "/v1/items/i3"), 404)
 
 
 def test_items_are_written_all_or_none(net):

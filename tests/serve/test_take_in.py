@@ -9,7 +9,7 @@ from matinee.answers.model import load
 from matinee.data.kinds_mean import KindsMean
 from matinee.recommenders.popularity import Popularity
 from matinee.serve.records import ViewerRecord
-from matinee.serve.take_in import take_in
+from matinee.serve.take_in import take_in, unfinished
 from matinee.testing.made_logs import log_of, ragged
 from matinee.testing.small_store import SmallStore
 
@@ -45,6 +45,24 @@ def test_once_is_enough_even_when_it_was_broken_off():
         assert (await take_in(model, store, created_ms=NOW)).events == 0
         assert len(await store.events(most=10_000)) == n
 
+    run(story())
+
+
+def test_what_is_begun_is_told_until_it_is_finished():
+    class Watched(SmallStore):
+        async def add(self, events, impressions=(), *, imported=False):
+            told.append(await unfinished(self))
+            return await super().add(events, impressions, imported=imported)
+
+    async def story():
+        store, model = Watched(), load(bundle())
+        assert await unfinished(store) == {}
+        await take_in(model, store, created_ms=NOW, name="first")
+        assert told
+        assert all(one == {model.log.fingerprint: "first"} for one in told)
+        assert await unfinished(store) == {}
+
+    told = []
     run(story())
 
 

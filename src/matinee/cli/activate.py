@@ -51,6 +51,10 @@ def check_given(bundles: str, store: str | None, alias: str) -> None:
 def say(out: Output, done: Activated) -> None:
     """Say what is in use now."""
     before = f", instead of {done.before}" if done.before not in (None, done.bundle) else ""
-    where = "; a running server takes it up by itself" if done.store else ""
+    where = (
+        "; a running server loads it when it is next asked, and answers from it once loaded"
+        if done.store
+        else ""
+    )
     out.say(f"In use as {done.alias}: {done.bundle}{before}{where}.")
     out.result(done.to_json())

@@ -106,7 +106,7 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[str]:
     if facts["judged"]:
         yield _against(facts["judged"])
     elif facts["state"] == "activated":
-        yield "Not judged: too few viewers did anything since the bundle in use was fitted."
+        yield "Not judged, and put in use: too few viewers did anything since the bundle in use was fitted."
     if facts["why"]:
         yield facts["why"]
     if facts["activated"]:

@@ -71,7 +71,7 @@ def command(
 
     SIGTERM or Ctrl-C ends it without cutting a request off; SIGHUP replaces its processes one by one.
 
-    Example: matinee serve bundle --port 8000 --store sqlite:///matinee.db
+    Example: matinee serve bundles --port 8000 --store sqlite:///matinee.db
     """
     from matinee.recipes.serve import ServeOptions, serve
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from matinee.core.errors import MissingExtra
+from matinee.core.errors import InputError, MissingExtra
+from matinee.recipes.store_log import refuse_missing
 
 if TYPE_CHECKING:
     from matinee.serve.keys import Key, Keys
@@ -43,8 +44,9 @@ def list_keys(store: str) -> list[Key]:
     """Every key of a store, the oldest first.
 
     Raises:
-        InputError: the store is unusable.
+        InputError: the store is unusable, or there is none.
     """
+    refuse_missing(store)
     return _with_keys(store, lambda keys: keys.listed())
 
 
@@ -52,10 +54,19 @@ def revoke_key(store: str, id_or_name: str) -> Key:
     """Make a key worthless.
 
     Raises:
-        InputError: the store is unusable, or several keys have this name.
-        NotFound: none has.
+        InputError: the store is unusable or not there, or no key or several have this name.
     """
-    return _with_keys(store, lambda keys: keys.revoke(id_or_name))
+    refuse_missing(store)
+
+    async def revoke(keys: Keys) -> Key:
+        from matinee.serve.refusals import NotFound
+
+        try:
+            return await keys.revoke(id_or_name)
+        except NotFound as error:
+            raise InputError(str(error)) from error
+
+    return _with_keys(store, revoke)
 
 
 def _with_keys(url: str, do: Callable[[Keys], Awaitable[T]]) -> T:

@@ -30,6 +30,7 @@ from matinee.recipes.fit import FitOptions, fit_model
 from matinee.recipes.progress import Progress
 from matinee.recipes.refresh_folder import dated, locked, new_name, prune
 from matinee.recipes.refresh_gate import Judged, judge_both, latest_split, learnt_until
+from matinee.recipes.refresh_store import refuse_elsewhere, refuse_unfinished
 from matinee.recipes.spent import cpu_s, peak_rss_mb
 from matinee.recipes.store_log import forgotten_of, is_store, refuse_missing, store_log, with_store
 from matinee.recipes.update import update
@@ -126,9 +127,17 @@ def refresh(
     with locked(bundles) as place:
         began = (cpu_s(), time.perf_counter())
         progress("reading", 0.0)
+        if store is not None:
+            refuse_elsewhere(bundles, store)
+        whole = store if is_store(sources[0]) else None
+        if whole is not None:
+            refuse_unfinished(bundles, whole)
         used = used_in(bundles, store)
         model = None if used is None else load(bundles / used)
         log, from_store = _read(sources, log_options or LogOptions(), model, place)
+        if whole is not None:
+            # A server may have begun with a bundle while this was read.
+            refuse_unfinished(bundles, whole)
         buried = frozenset[str]().union(*(read_tombstones(bundles / name) for name in names_in(bundles)))
         day = _Day(
             bundles=bundles,

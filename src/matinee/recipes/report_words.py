@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from matinee.report.numbers import counted, percent
-from matinee.serve.attribution import Attribution
+from matinee.serve.attribution import Attribution, Rate
+from matinee.serve.drift import FEWEST_EVENTS, FEWEST_VIEWERS
 from matinee.serve.monitoring import Figures
 
 
 def verdict(found: Attribution) -> str:
     """The first sentence."""
-    if found.all is not None:
+    if found.all is not None and _enough(found.all):
         hundred = 100 * found.all.rate.mean
         many = f"{hundred:.0f}" if hundred >= 2 else f"{hundred:.1f}"
         return (
             f"Of 100 times that recommendations were shown, {many} were followed by a choice from them: "
-            f"{counted(found.clicks, 'choice')} in all."
+            f"{found.all.clicked:,} of {counted(found.all.shown, 'answer')}."
+        )
+    if found.all is not None:
+        were = "was" if found.all.shown == 1 else "were"
+        return (
+            f"{counted(found.all.shown, 'answer')} {were} shown to {counted(found.all.viewers, 'viewer')}: "
+            "too few to tell what they brought."
         )
     if found.clicks:
         return (
@@ -29,11 +36,11 @@ def brought(found: Attribution) -> list[str]:
     lines = []
     if found.all is not None:
         rate = found.all.rate
+        share = f": {percent(rate.mean)} ({percent(rate.low)} to {percent(rate.high)})"
         lines.append(
             f"Shown for certain: {counted(found.all.shown, 'answer')}, to "
             f"{counted(found.all.viewers, 'viewer')}. A choice of something in them followed "
-            f"{found.all.clicked:,} of them: {percent(rate.mean)} "
-            f"({percent(rate.low)} to {percent(rate.high)})."
+            f"{found.all.clicked:,} of them{share if _enough(found.all) else ''}."
         )
     if found.unshown:
         lines.append(
@@ -46,6 +53,11 @@ def brought(found: Attribution) -> list[str]:
             "comparison below shows, where there is one."
         )
     return lines
+
+
+def _enough(shown: Rate) -> bool:
+    """Whether so many were shown, and to so many, that a share says anything."""
+    return shown.shown >= FEWEST_EVENTS and shown.viewers >= FEWEST_VIEWERS
 
 
 def kinds_words(found: Attribution) -> str:

@@ -186,7 +186,7 @@ async def _service_of(work: Work, store: Store, say: Callable[[str], None]) -> S
         await put_filters(store, filters)
         told = cast(Store, _Telling(store, say))
         for ready in cast("BundleShelf", service.bundles).ready():
-            taken = await take_in(ready.model, told, created_ms=ready.created_ms)
+            taken = await take_in(ready.model, told, created_ms=ready.created_ms, name=ready.name)
             if taken.events:
                 say(f"Took {taken.events:,} events of {ready.name} into the store.")
     return service

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from matinee.serve.asking import FARTHEST, MOST_ITEMS, Answer, Ask
 from matinee.serve.foreign import body_of, checked_id, decoded, whole_number
-from matinee.serve.gorse_shapes import Feedback, delay_ms, scores_of, seen_of
+from matinee.serve.gorse_shapes import SessionFeedback, delay_ms, scores_of, seen_of
 from matinee.serve.records import Event, Impression
 from matinee.serve.refusals import NotFound, TooBig
 from matinee.serve.service import Service
@@ -41,7 +41,7 @@ async def scored(service: Service, request: Request) -> Any:
 
 async def session(service: Service, request: Request) -> Any:
     """Scored ids for a session, of which nothing is stored."""
-    sent = decoded(await body_of(request, service.limits), list[Feedback] | None) or []
+    sent = decoded(await body_of(request, service.limits), list[SessionFeedback] | None) or []
     if len(sent) > service.limits.events:
         raise TooBig(
             f"{len(sent):,} feedbacks were sent: at most {service.limits.events:,} are taken at once."

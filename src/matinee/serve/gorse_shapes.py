@@ -72,6 +72,15 @@ class Feedback(msgspec.Struct, rename="pascal", kw_only=True):
     comment: str | None = None
 
 
+class SessionFeedback(msgspec.Struct, rename="pascal", kw_only=True):
+    """A feedback of a session: whose it is does not matter, and nobody need say it."""
+
+    feedback_type: str
+    item_id: str
+    value: float | None = None
+    timestamp: str | None = None
+
+
 def event_of(feedback: Feedback, now_ms: int, *, sets: bool) -> Event:
     """The event that a feedback tells; without a moment, or with one still to come, it happens now.
 
@@ -92,10 +101,19 @@ def event_of(feedback: Feedback, now_ms: int, *, sets: bool) -> Event:
     )
 
 
-def seen_of(feedback: Feedback, now_ms: int) -> Seen:
-    """A feedback as an event of a session that is not stored."""
-    event = event_of(feedback, now_ms, sets=False)
-    return Seen(event.item, event.kind, event.value, event.time_ms)
+def seen_of(feedback: SessionFeedback, now_ms: int) -> Seen:
+    """A feedback as an event of a session that is not stored.
+
+    Raises:
+        Refusal: an id or the moment is unusable.
+    """
+    moment = moment_ms("Timestamp", feedback.timestamp)
+    return Seen(
+        checked_id("ItemId", feedback.item_id),
+        checked_id("FeedbackType", feedback.feedback_type),
+        feedback.value,
+        now_ms if moment is None else min(moment, now_ms),
+    )
 
 
 def viewer_of(user: User, before: ViewerRecord | None, now_ms: int) -> ViewerRecord:

@@ -10,6 +10,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 # Clocks differ; an event from farther ahead than this is a mistake, and would stay the latest for ever.
 AHEAD_MS = 24 * 3600 * 1000
+# Numbers below this are seconds: as milliseconds they would lie before March 1973.
+_SECONDS_BELOW = 100_000_000_000
 
 
 def ms_of(sent: datetime | int | None, field: str) -> int | None:
@@ -30,8 +32,14 @@ def past_ms(sent: datetime | int | None, field: str, now_ms: int) -> int:
     """The moment at which something happened; now where none was sent.
 
     Raises:
-        Contradiction: it is before 1970, or more than a day ahead of the clock.
+        Contradiction: it is before 1970, a number of seconds, or more than a day ahead of the clock.
     """
+    if isinstance(sent, int) and sent < _SECONDS_BELOW:
+        raise Contradiction(
+            f"{field} is {_shown(sent)[:10]}; milliseconds are expected: is it in seconds? "
+            "Send milliseconds, or ISO 8601.",
+            field,
+        )
     ms = ms_of(sent, field)
     if ms is None:
         return now_ms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from matinee.serve.body import Contradiction
+from matinee.serve.known_items import known_item
 from matinee.serve.moments import ms_of
 from matinee.serve.native_events import text_of
 from matinee.serve.operations import Call, Operation
@@ -14,10 +15,13 @@ from matinee.serve.schemas_said import SaidDeleted, SaidItemRecord, SaidItems
 
 
 async def item(call: Call) -> Reply:
-    """What was put under an id."""
-    found = await call.service.store.item(call.path["id"])
+    """What was put under an id; else what the bundle in use says of it."""
+    name = call.path["id"]
+    found = await call.service.store.item(name)
     if found is None:
-        raise NotFound(f"Nothing was put under the item id {call.path['id']!r}.")
+        found = known_item(await call.service.answers.catalogue(), name)
+    if found is None:
+        raise NotFound(f"Nobody knows the item {name!r}, or it was deleted.")
     return said(_said(found))
 
 
@@ -102,9 +106,10 @@ OPERATIONS = (
         path="/v1/items/{id}",
         handler=item,
         tag="Items",
-        summary="What was put under an item's id",
+        summary="What is known of an item",
+        description="What was put under its id as it was put; else what the bundle in use says of it.",
         said=SaidItemRecord,
-        noes={404: "Nothing was put under this id, or it was deleted."},
+        noes={404: "Nobody knows an item of this id, or it was deleted."},
         given={"id": "i-1"},
     ),
     Operation(

@@ -55,7 +55,7 @@ async def start_service(
     await shelf.open()
     if histories:
         for ready in shelf.ready():
-            taken = await take_in(ready.model, store, created_ms=ready.created_ms)
+            taken = await take_in(ready.model, store, created_ms=ready.created_ms, name=ready.name)
             if not taken.already:
                 _log.info("took %d events and %d profiles of %s in", taken.events, taken.viewers, ready.name)
     engine = Engine(shelf, store, limits, secret, now_ms=now_ms, placements=placements)

@@ -20,6 +20,8 @@ from matinee.serve.records import LONGEST_ID, Event, ViewerRecord
 from matinee.serve.store import Store
 
 NOTE = "taken_in"
+# What was begun: a log's fingerprint and its bundle's name. It goes when the log is in NOTE.
+BEGUN_NOTE = "taking_in"
 _BATCH = 5_000
 
 
@@ -40,7 +42,7 @@ class TakenIn:
     already: bool = False
 
 
-async def take_in(model: Model, store: Store, *, created_ms: int) -> TakenIn:
+async def take_in(model: Model, store: Store, *, created_ms: int, name: str = "") -> TakenIn:
     """Take histories, noes and profiles of a bundle into the store, unless that was done before.
 
     A bundle that was fitted on this very store has nothing to tell it.
@@ -49,12 +51,15 @@ async def take_in(model: Model, store: Store, *, created_ms: int) -> TakenIn:
         model: the bundle, as it was loaded.
         store: where they go.
         created_ms: when the bundle was written: the time of events of a log without times.
+        name: the bundle's name, for whoever asks what is not finished.
     """
     log = model.log
     done: list[str] = json.loads(await store.note(NOTE) or "[]")
     own = model.facts.get("from_store")
     if log.fingerprint in done or not len(log.viewers) or (own and own == await store_id(store)):
         return TakenIn(already=True)
+    begun = {**await _begun(store), log.fingerprint: name}
+    await store.put_notes({BEGUN_NOTE: json.dumps(begun)})
     viewers = await _put_viewers(model, store)
     added = left_out = 0
     for batch in _batches(_events(model, created_ms)):
@@ -62,8 +67,20 @@ async def take_in(model: Model, store: Store, *, created_ms: int) -> TakenIn:
         left_out += len(batch) - len(short)
         added += await store.add(short, imported=True)
     done = json.loads(await store.note(NOTE) or "[]")
-    await store.put_notes({NOTE: json.dumps([*done, log.fingerprint])})
+    begun = {one: named for one, named in (await _begun(store)).items() if one != log.fingerprint}
+    await store.put_notes({NOTE: json.dumps([*done, log.fingerprint]), BEGUN_NOTE: json.dumps(begun)})
     return TakenIn(events=added, viewers=viewers, left_out=left_out)
+
+
+async def unfinished(store: Store) -> dict[str, str]:
+    """Logs that were begun to be taken in and are not all there: their fingerprints and bundles' names."""
+    done: list[str] = json.loads(await store.note(NOTE) or "[]")
+    return {one: name for one, name in (await _begun(store)).items() if one not in done}
+
+
+async def _begun(store: Store) -> dict[str, str]:
+    begun: dict[str, str] = json.loads(await store.note(BEGUN_NOTE) or "{}")
+    return begun
 
 
 async def store_id(store: Store) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from matinee.serve.metrics import Metrics
-from matinee.serve.page.health import Counted, counted_facts, model_facts, read_figures
+from matinee.serve.page.health import Counted, counted_facts, latency_fact, model_facts, read_figures
 from matinee.serve.service import BundleFacts
 
 DAY_MS = 86_400_000
@@ -44,7 +44,16 @@ def test_latency_is_the_bound_below_which_a_share_lies():
     found = figures()
     assert found.quantile("matinee_request_seconds", 0.5) == 0.001
     assert found.quantile("matinee_request_seconds", 0.99) == 0.05
+    assert found.values["matinee_request_seconds_count"] == 4
     assert Counted().quantile("matinee_request_seconds", 0.99) is None
+
+
+def test_few_requests_are_no_reason_to_look_at_latency():
+    slow = latency_fact(2.0, 299)
+    assert (slow.value, slow.well) == ("2000 ms", True)
+    assert slow.words.endswith("Of 299 requests: too few to judge by.")
+    assert not latency_fact(2.0, 300).well
+    assert latency_fact(0.2, 300).well
 
 
 def test_the_models_age_is_told_and_an_old_one_is_worth_a_look():

@@ -264,6 +264,16 @@ def test_health_says_what_the_model_is_and_costs(site):
         assert words in text
 
 
+def test_health_measures_an_answer_for_somebody_with_a_history(site):
+    (who,) = re.findall("Measured just now, for (v[0-9]+)[.]", site.get("/health").text)
+    assert site.events_of(who)
+
+
+def test_titles_that_a_model_does_not_know_are_called_that(site):
+    text = site.get("/", user="v001", whatif="quotes").text
+    assert "1 title of the history is unknown to the model." in text
+
+
 def test_where_keys_are_asked_for_one_opens_the_page_once(bundle, tmp_path):
     with one_server([bundle], tmp_path / "store.db", keyed=True) as server:
         _, key = server.do(server.keys.make("page", ["admin"]))

@@ -1,0 +1,57 @@
+"""Whether a daily run may begin: its store has to be whole, and its server has to answer from its folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from matinee.core.errors import InputError
+from matinee.recipes.activate import names_in
+from matinee.recipes.store_log import with_store
+from matinee.serve.asking import DEFAULT_ALIAS
+from matinee.serve.bundle_shelf import ALIASES_NOTE
+from matinee.serve.ready_bundle import manifest_of
+from matinee.serve.store import Store
+from matinee.serve.take_in import unfinished
+
+
+def refuse_elsewhere(bundles: Path, store: str) -> None:
+    """Refuse an empty folder where the store's server answers from a bundle that is not in it.
+
+    Raises:
+        InputError: it does; the sentence says what to move where.
+    """
+    name = with_store(store, _behind_default)
+    if name is not None and not names_in(bundles):
+        raise InputError(
+            f"The server of this store answers from the bundle {name!r}, which is not in {bundles}: put it "
+            f"there (mv {name} {bundles / name}), serve the folder, and refresh again."
+        )
+
+
+def refuse_unfinished(bundles: Path, store: str) -> None:
+    """Refuse a store into which a bundle's histories are still going: it holds a part of what happened.
+
+    What counts are bundles of the folder, and the one that the store's server answers from.
+
+    Raises:
+        InputError: such a bundle was begun and is not finished.
+    """
+    begun = with_store(store, unfinished)
+    if not begun:
+        return
+    behind = with_store(store, _behind_default)
+    here = {manifest_of(bundles / name)["log"]["fingerprint"] for name in names_in(bundles)}
+    for fingerprint, name in begun.items():
+        if fingerprint in here or name == behind:
+            raise InputError(
+                f"The histories of the bundle {name!r} are not all in this store yet: wait until the server "
+                "that takes them in answers (start it again if it was ended), and refresh then."
+            )
+
+
+async def _behind_default(store: Store) -> str | None:
+    """The bundle that the store's note has behind the default alias; None: there is none."""
+    told: dict[str, list[str]] = json.loads(await store.note(ALIASES_NOTE) or "{}")
+    names = told.get(DEFAULT_ALIAS, [])
+    return str(names[0]) if names else None
