@@ -8,8 +8,8 @@ from pathlib import Path
 from matinee.core.errors import InputError
 from matinee.recipes.activate import names_in
 from matinee.recipes.store_log import with_store
+from matinee.serve.aliases import ALIASES_NOTE
 from matinee.serve.asking import DEFAULT_ALIAS
-from matinee.serve.bundle_shelf import ALIASES_NOTE
 from matinee.serve.ready_bundle import manifest_of
 from matinee.serve.store import Store
 from matinee.serve.take_in import unfinished
