@@ -367,7 +367,7 @@ def test_beyond_loopback_a_key_is_asked_for_and_keys_are_shown_once(tmp_path, bu
         made = command("keys", *arguments, "--store", store)
         return subprocess.run(made, capture_output=True, text=True, env=ENVIRONMENT, check=True)
 
-    key = keys("add", "website", "--scope", "read").stdout.split()[-1]
+    key = json.loads(keys("add", "website", "--scope", "read", "--json", "-").stdout)["key"]
     assert key not in keys("list").stdout
     with serving(tmp_path, str(bundles), "--host", "0.0.0.0", "--port", "0") as server:  # noqa: S104
         server.address = f"http://127.0.0.1:{server.place[1]}"

@@ -290,6 +290,11 @@ def test_awkward_ids_survive(tmp_path):
     assert log.viewers.ids(range(log.n_viewers)) == ["u" + id_ for id_ in AWKWARD]
 
 
+def test_an_id_of_many_lines_hides_no_delimiter(tmp_path):
+    log = read_log(written(tmp_path, '"user_id","item_id"\n"a\n\nb\n\nc\nd","i"\n'))
+    assert log.viewers.ids(range(log.n_viewers)) == ["a\n\nb\n\nc\nd"]
+
+
 letters = st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r")
 ids = st.text(letters, min_size=1, max_size=8).filter(lambda text: text.strip())
 

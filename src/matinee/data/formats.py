@@ -221,7 +221,15 @@ def _find_delimiter(lines: Sequence[str]) -> str | None:
         width, number = widths.most_common(1)[0]
         if width >= 2 and number / len(given) > best_share:
             best, best_share = delimiter, number / len(given)
-    return best
+    return best if best is not None else _header_delimiter(given[0])
+
+
+def _header_delimiter(header: str) -> str | None:
+    """The delimiter that makes known names of a first line, where ids of many lines hide it."""
+    for delimiter in _QUOTING:
+        if {"user", "item"} <= set(guess_columns(cut(header, delimiter, quoted=True))):
+            return delimiter
+    return None
 
 
 def _has_header(rows: Sequence[Sequence[str]], asked: Mapping[str, str]) -> bool:
