@@ -88,9 +88,9 @@ def test_the_report_tells_names_nobody_and_needs_nothing(days: Days) -> None:
     facts = told(
         days, "report", "sqlite:///store.db", "--bundles", "bundles", "-o", "r.html", "--days", "9999"
     )
-    assert facts["all"]["shown"] == 40
-    assert facts["all"]["clicked"] == 10
-    assert facts["clicks"] == 10
+    assert facts["all"]["shown"] == 200
+    assert facts["all"]["clicked"] == 50
+    assert facts["clicks"] == 50
     page = (days.folder / "r.html").read_text(encoding="utf-8")
     assert "Of 100 times that recommendations were shown, 25 were followed" in page
     seen = _Page()
@@ -109,12 +109,12 @@ def _answers(days: Days) -> Any:
     async def story(store: Store) -> None:
         key = secret_of({"secret": str(await store.note("secret"))})
         events, impressions = [], []
-        for number in range(40):
-            user, time_ms = days.log.viewers.id(number), 1_795_000_000_000 + number
+        for number in range(200):
+            user, time_ms = days.log.viewers.id(number % 40), 1_795_000_000_000 + number
             told = Told(placement="<hostile>" if number % 2 else "home", source="blend", time_ms=time_ms)
             id_ = make(key, told)
             impressions.append(Impression(user=user, items=("i001",), time_ms=time_ms, recommendation_id=id_))
-            if number < 10:
+            if number % 40 < 10:
                 events.append(
                     Event(user=user, item="i001", kind="watch", time_ms=time_ms, recommendation_id=id_)
                 )
