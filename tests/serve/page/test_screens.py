@@ -5,7 +5,9 @@ from html.parser import HTMLParser
 
 import httpx
 import pytest
+from markupsafe import escape
 
+from matinee.serve.page.posters import shown
 from matinee.testing.one_server import one_server
 
 SCREENS = [
@@ -265,8 +267,9 @@ def test_health_says_what_the_model_is_and_costs(site):
 
 
 def test_health_measures_an_answer_for_somebody_with_a_history(site):
-    (who,) = re.findall(r"Measured just now, for (.+?)\.", site.get("/health").text)
-    assert who != "a newcomer"
+    known = site.server.do(site.server.service.store.viewers("", 20))
+    first = next(one.id for one in known if site.events_of(one.id))
+    assert f"Measured just now, for {escape(shown(first))}." in site.get("/health").text
 
 
 def test_titles_that_a_model_does_not_know_are_called_that(site):
