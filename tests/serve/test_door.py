@@ -78,6 +78,13 @@ async def one_answer(reader) -> tuple[int, bytes, bytes]:
     return int(head.split()[1]), head.lower(), await reader.readexactly(length)
 
 
+async def until(so, most_s: float = 20.0) -> None:
+    """Wait for a condition: how long it takes is the machine's affair."""
+    async with asyncio.timeout(most_s):
+        while not so():
+            await asyncio.sleep(0.01)
+
+
 async def until_dropped(reader, most_s: float) -> bytes:
     return await asyncio.wait_for(reader.read(), most_s)
 
@@ -100,9 +107,8 @@ def test_keeps_a_connection_for_many_requests_and_logs_each_without_its_query():
                 assert b"connection: close" not in head
                 assert b"server:" not in head
             writer.close()
-            await asyncio.sleep(0.4)
+            await until(lambda: len(kept.data.splitlines()) == 3)
             lines = kept.data.splitlines()
-            assert len(lines) == 3
             assert b'"route": "/echo"' in lines[0]
             assert b"somebody" not in kept.data
             assert b"127.0.0.1" not in kept.data
@@ -151,8 +157,7 @@ def test_a_client_that_takes_its_time_is_told_and_dropped(slowly):
             with suppress(asyncio.CancelledError, OSError):
                 await task
             writer.close()
-            await asyncio.sleep(0.05)
-            assert door.connections == 0
+            await until(lambda: door.connections == 0)
 
     run(story)
 
@@ -173,8 +178,7 @@ def test_a_client_that_never_reads_is_dropped_and_one_that_reads_slowly_gets_eve
                 got += len(part)
                 await asyncio.sleep(0.04)
             assert got > 4_000_000
-            await asyncio.sleep(0.6)
-            assert door.connections == 0
+            await until(lambda: door.connections == 0)
             small.close()
             writer.close()
 
@@ -187,7 +191,7 @@ def test_an_idle_connection_is_ended_without_a_reset():
             reader, writer = await asyncio.open_connection(*address)
             writer.write(b"GET /echo HTTP/1.1\r\nhost: x\r\n\r\n")
             assert (await one_answer(reader))[0] == 200
-            assert await until_dropped(reader, 4.0) == b""
+            assert await until_dropped(reader, 20.0) == b""
             writer.close()
 
     run(story)
@@ -206,7 +210,7 @@ def test_a_header_that_is_too_large_is_refused(sent):
         async with a_door() as (_, address, _kept):
             reader, writer = await asyncio.open_connection(*address)
             writer.write(sent)
-            assert b" 431 " in await asyncio.wait_for(reader.readline(), 3.0)
+            assert b" 431 " in await asyncio.wait_for(reader.readline(), 20.0)
             writer.close()
 
     run(story)
@@ -218,8 +222,8 @@ def test_a_client_that_asks_far_ahead_of_the_answers_is_dropped():
             reader, writer = await asyncio.open_connection(*address)
             writer.write(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n" * 40)
             with suppress(ConnectionResetError):
-                assert await asyncio.wait_for(reader.read(), 3.0) == b""
-            assert door.connections == 0
+                assert await until_dropped(reader, 20.0) == b""
+            await until(lambda: door.connections == 0)
             writer.close()
 
     run(story)
@@ -234,11 +238,10 @@ def test_whoever_is_one_too_many_is_told_so_and_makes_room():
                 assert (await one_answer(reader))[0] == 200
             await asyncio.sleep(0.9)
             reader, writer = await asyncio.open_connection(*address)
-            assert b" 503 " in await asyncio.wait_for(reader.readline(), 3.0)
-            assert await asyncio.wait_for(others[0][0].read(), 3.0) == b""
+            assert b" 503 " in await asyncio.wait_for(reader.readline(), 20.0)
+            assert await until_dropped(others[0][0], 20.0) == b""
             others[0][1].close()
-            await asyncio.sleep(0.1)
-            assert door.connections == 1
+            await until(lambda: door.connections == 1)
             for _, one in [*others, (reader, writer)]:
                 one.close()
 
@@ -262,7 +265,7 @@ def test_the_end_comes_after_what_is_under_way_and_tells_clients_to_go():
             assert status == 200
             assert b"connection: close" in head
             assert await kept_reader.read() == b""
-            await asyncio.wait_for(ending, 3.0)
+            await asyncio.wait_for(ending, 20.0)
             with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection(*address)
             for one in (writer, kept_writer):

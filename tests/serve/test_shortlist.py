@@ -104,7 +104,7 @@ def test_one_answer_in_so_many_is_checked_and_counted():
         large.rechecks = Rechecks(one_in=4)
         for history in histories(9):
             await large.recommend(Ask(history=history))
-        for _ in range(200):
+        for _ in range(2000):
             if large.rechecks.figures.answers == 3:
                 break
             await asyncio.sleep(0.01)

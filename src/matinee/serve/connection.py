@@ -59,7 +59,11 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(
-        self, inner: HttpToolsProtocol, accepted: socket.socket, connections: set[Connection], now: float
+        self,
+        inner: HttpToolsProtocol,
+        accepted: socket.socket,
+        connections: dict[Connection, None],
+        now: float,
     ) -> None:
         self._inner, self._socket, self._connections = inner, accepted, connections
         self._transport: asyncio.Transport | None = None
@@ -104,7 +108,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
-        self._connections.discard(self)
+        self._connections.pop(self, None)
         self._inner.connection_lost(exc)
 
     def idle_since(self) -> float | None:

@@ -67,7 +67,8 @@ class Door:
         )
         self._config.load()
         self._state = ServerState()
-        self._connections: set[Connection] = set()
+        # In the order in which they came: among those idle for equally long, the first to come goes.
+        self._connections: dict[Connection, None] = {}
         self._welcomes: set[asyncio.Task[Any]] = set()
         self._open = False
         self._watch: asyncio.Task[None] | None = None
@@ -153,7 +154,7 @@ class Door:
         loop = asyncio.get_running_loop()
         inner = HttpToolsProtocol(config=self._config, server_state=self._state, app_state={}, _loop=loop)
         made = Connection(inner, accepted, self._connections, loop.time())
-        self._connections.add(made)
+        self._connections[made] = None
         return made
 
     async def _welcome(self, accepted: socket.socket, connection: Connection) -> None:
@@ -161,7 +162,7 @@ class Door:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, accepted)
         except OSError:
             # It left before it was greeted.
-            self._connections.discard(connection)
+            self._connections.pop(connection, None)
             accepted.close()
 
     def _make_room(self, accepted: socket.socket) -> None:
