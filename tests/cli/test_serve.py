@@ -215,13 +215,24 @@ def test_an_event_that_was_acknowledged_is_in_the_next_answer_of_any_worker(tmp_
 
 
 def test_a_worker_that_dies_is_replaced_and_the_others_go_on(tmp_path, bundles):
-    with serving(tmp_path, str(bundles), "--port", "0", "--workers", "2") as server:
+    log = tmp_path / "requests.log"
+
+    def told() -> list[dict]:
+        return [one for line in log.read_text().splitlines() if "worker" in (one := json.loads(line))]
+
+    arguments = ("--port", "0", "--workers", "2", "--log", "json", "--log-file", str(log), "--quiet")
+    with serving(tmp_path, str(bundles), *arguments) as server:
         before = server.workers()
         os.kill(before[0], signal.SIGKILL)
         for _ in range(20):
             assert server.get("/livez")[0] == 200
         server.until(lambda: len(server.workers()) == 2 and before[0] not in server.workers())
-        assert "was ended by SIGKILL" in server.words()
+        server.until(lambda: len(told()) == 2)
+        died, came = told()
+        assert f"Worker {before[0]} was ended by SIGKILL" in died["message"]
+        assert (died["worker"], died["level"]) == (before[0], "error")
+        assert came["worker"] in server.workers()
+        assert f"in place of {before[0]}" in came["message"]
         assert server.get("/readyz")[0] == 200
         server.until(lambda: "matinee_processes 2.0" in server.get("/metrics")[1])
 

@@ -21,6 +21,7 @@ from typing import Any
 from matinee.core.errors import InputError, MatineeError
 from matinee.serve.bind import Listening, listen
 from matinee.serve.metrics import FOLDER_VARIABLE, forget_process
+from matinee.serve.request_log import RequestLog, ToFile, ToStream
 from matinee.serve.work import Work
 from matinee.serve.worker import END, LEAVE, OPEN
 
@@ -72,7 +73,7 @@ class Supervisor:
         work: what each is to do.
         listening: the bound socket.
         workers: how many there are.
-        say: told what happens.
+        say: told what happens before anybody is let in; what happens later is a line of the log.
     """
 
     work: Work
@@ -85,6 +86,7 @@ class Supervisor:
     _begun: bool = False
     _ending: bool = False
     _folder: str = ""
+    _log: RequestLog = field(init=False)
 
     async def run(self, ready: Callable[[dict[str, Any], list[int]], None]) -> None:
         """Serve until a signal says otherwise.
@@ -95,7 +97,9 @@ class Supervisor:
         Raises:
             MatineeError: a worker cannot begin.
         """
+        work = self.work
         with tempfile.TemporaryDirectory(prefix="matinee-serve-") as self._folder:
+            self._log = RequestLog(work.log, ToFile(Path(work.log_file)) if work.log_file else ToStream())
             self._follow_signals()
             try:
                 facts = await self._begin()
@@ -109,6 +113,7 @@ class Supervisor:
                 for task in self._tasks:
                     task.cancel()
                 await self._kill_all()
+                self._log.close()
 
     async def _begin(self) -> dict[str, Any]:
         """Load everything in every worker, then let clients in."""
@@ -172,16 +177,21 @@ class Supervisor:
             return
         lived_s = asyncio.get_running_loop().time() - worker.began
         pause_s = _PAUSE_S
-        words = f"Worker {worker.process.pid} {_how(status)} after {lived_s:.0f} s; another one is started."
+        old = worker.process.pid
+        words = f"Worker {old} {_how(status)} after {lived_s:.0f} s; another one is started."
         while True:
-            self.say(words)
+            self._log.say(words, level="error", worker=old)
             await asyncio.sleep(pause_s if lived_s < _YOUNG_S else 0.0)
             try:
                 await self._replace(place)
-                return
             except MatineeError as error:
                 pause_s, lived_s = min(2 * pause_s, _LONGEST_PAUSE_S), 0.0
                 words = f"The new worker cannot begin: {error} It is tried again in {pause_s:.0f} s."
+                continue
+            new = self._places[place].process.pid
+            if new != old:
+                self._log.say(f"Worker {new} answers in place of {old}.", level="info", worker=new)
+            return
 
     async def _replace(self, place: int) -> None:
         """Put a new worker in a place; whoever was there is left to whoever calls."""
@@ -205,11 +215,11 @@ class Supervisor:
             try:
                 await self._replace(place)
             except MatineeError as error:
-                self.say(f"The workers stay as they are: {error}")
+                self._log.say(f"The workers stay as they are: {error}", level="error")
                 return
             old.order(LEAVE)
             await self._patient(old.process.wait(), old)
-        self.say("Every worker has been replaced.")
+        self._log.say("Every worker has been replaced.", level="info")
 
     def _end(self) -> None:
         """Ask every worker to end; asked again, or while they still load, make them."""
@@ -235,7 +245,8 @@ class Supervisor:
         try:
             await asyncio.wait_for(leaving, self.work.notice_s + limits.drain_s + _GRACE_S)
         except TimeoutError:
-            self.say(f"Worker {worker.process.pid} does not end: it is stopped.")
+            pid = worker.process.pid
+            self._log.say(f"Worker {pid} does not end: it is stopped.", level="error", worker=pid)
             with suppress(ProcessLookupError):
                 worker.process.kill()
 
