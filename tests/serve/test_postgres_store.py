@@ -89,6 +89,30 @@ def test_a_newer_format_is_left_alone(server, url):
     assert "newer matinee (format 2, this one writes 1)" in refused(url)
 
 
+def test_what_is_popular_of_late_is_read_from_an_index_that_older_stores_get_when_opened(server, url):
+    from matinee.serve.changes import USER
+    from matinee.serve.postgres_store import popular_query
+
+    name = url.split("=")[1].replace("%20", " ")
+    late = 5_000
+
+    async def fill(store):
+        await store.add([watched(f"u{n % 50}", f"i{n % 90}", n) for n in range(late)])
+        await store.merge("u1", "u2")
+
+    tell(url, fill)
+    execute(server, f'DROP INDEX "{name}".event_recent')
+    tell(url, lambda store: store.history("u", 9))
+    condition = f"withdrawn = 0 AND time_ms >= {late - 50} AND kind = 'view'"
+    for merged in (False, True):
+        query = popular_query(condition, merged=merged).replace("LIMIT ?", "LIMIT 9")
+        assert USER in query
+        path = f'SET search_path TO "{name}"'
+        *_, plan = execute(server, path, "VACUUM ANALYZE event", f"EXPLAIN {query}")
+        words = "\n".join(row[0] for row in plan.fetchall())
+        assert "Index Only Scan using event_recent" in words, words
+
+
 def test_two_stores_of_one_database_do_not_see_each_other(server, url):
     tell(url, lambda store: store.add([watched("u", "i")]))
     assert tell(f"{server.address}?schema=another", lambda store: store.history("u", 9)) == []

@@ -100,15 +100,7 @@ class _Reader:
         return await self.rows(_HISTORY, (user, user, user, user, most, most))
 
     def popular(self, condition: str, *, merged: bool) -> str:
-        who, join = 'e."user"', ""
-        if merged:
-            who, join = 'coalesce(m.root, e."user")', 'LEFT JOIN merged m ON m."user" = e."user"'
-        # Told apart by hashing: count(DISTINCT ...) would sort.
-        return (
-            f"SELECT item, count(*) AS viewers FROM (SELECT DISTINCT e.item, {who} "  # noqa: S608
-            f"FROM event e {join} WHERE {condition}) chosen "
-            "GROUP BY item ORDER BY viewers DESC, item LIMIT ?"
-        )
+        return popular_query(condition, merged=merged)
 
     async def close(self) -> None:
         await self._pool.close()
@@ -118,6 +110,24 @@ class _Reader:
             cursor = await connection.execute(in_psycopg(statement), values)
             found: list[Row] = await cursor.fetchall()
             return found
+
+
+def popular_query(condition: str, *, merged: bool) -> str:
+    """The query for (item, viewers), the most first.
+
+    Args:
+        condition: which events.
+        merged: whether any viewers were merged.
+    """
+    who, join = 'e."user"', ""
+    if merged:
+        who, join = 'coalesce(m.root, e."user")', 'LEFT JOIN merged m ON m."user" = e."user"'
+    # Told apart by hashing: count(DISTINCT ...) would sort.
+    return (
+        f"SELECT item, count(*) AS viewers FROM (SELECT DISTINCT e.item, {who} "  # noqa: S608
+        f"FROM event e {join} WHERE {condition}) chosen "
+        "GROUP BY item ORDER BY viewers DESC, item LIMIT ?"
+    )
 
 
 async def _configure(place: Place, connection: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 
 from matinee.serve.records import Event, Impression, Seen
@@ -113,3 +114,41 @@ class LogTests(StoreStories):
             assert await store.popular(0, 9) == [("b", 2), ("a", 1), ("c", 1)]
 
         self.tell(url, story)
+
+    def test_popular_of_a_long_log_is_counted_as_by_hand(self, url: str) -> None:
+        async def story(one: Store, other: Store) -> None:
+            rng = random.Random(3)
+            events = [
+                watched(
+                    f"u{int(rng.random() ** 2 * 90)}",
+                    f"i{int(rng.random() ** 3 * 70)}",
+                    rng.randrange(100_000),
+                    kind=rng.choice(("view", "view", "like", "skip")),
+                )
+                for _ in range(4000)
+            ]
+            await one.add(events)
+            gone = {("u0", "i0"), ("u1", "i3"), ("u2", "i1")}
+            for user, item in gone:
+                await one.withdraw(user, item)
+            into = {f"u{n}": f"u{n + 20}" for n in range(10, 20)}
+            for user, root in into.items():
+                await one.merge(user, root)
+            await one.forget("u5")
+            await one.retain(1_000)
+            left = [
+                event
+                for event in events
+                if (event.user, event.item) not in gone and event.user != "u5" and event.time_ms >= 1_000
+            ]
+            for since_ms in (0, 1_000, 50_000, 98_000, 99_990):
+                for kinds in ((), ("view",), ("like", "skip"), ("none",)):
+                    who: dict[str, set[str]] = {}
+                    for event in left:
+                        if event.time_ms >= since_ms and (not kinds or event.kind in kinds):
+                            who.setdefault(event.item, set()).add(into.get(event.user, event.user))
+                    counted = sorted((-len(users), item) for item, users in who.items())
+                    found = await other.popular(since_ms, 30, kinds)
+                    assert found == [(item, -n) for n, item in counted][:30]
+
+        self.tell_two(url, story)
