@@ -5,12 +5,14 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -235,6 +237,36 @@ def test_a_worker_that_dies_is_replaced_and_the_others_go_on(tmp_path, bundles):
         assert f"in place of {before[0]}" in came["message"]
         assert server.get("/readyz")[0] == 200
         server.until(lambda: "matinee_processes 2.0" in server.get("/metrics")[1])
+
+
+def test_a_large_log_is_taken_in_behind_an_open_door_and_once_however_often_it_is_killed(tmp_path):
+    log = random_log(2, n_viewers=1000, n_items=400, longest=60)
+    assert len(log) > 25_000
+    bundle = tmp_path / "bundles" / "large"
+    matinee.fit(replace(log, fingerprint="e" * 64), "transitions").save(bundle)
+    offsets = log.histories.offsets.tolist()
+    expected = {
+        log.viewers.id(one): set(log.items.ids(log.histories.items[offsets[one] : offsets[one + 1]]))
+        for one in range(0, 1000, 90)
+        if offsets[one + 1] - offsets[one] > 3
+    }
+    assert len(expected) > 5
+    store = tmp_path / "store.db"
+    for stop in ("kill", "kill", "end"):
+        with serving(tmp_path, str(bundle), "--port", "0", "--workers", "2") as server:
+            for user, items in expected.items():
+                answer = json.loads(server.post("/v1/recommend", {"user": user, "k": 50})[1])
+                assert not answer["source"].startswith("fallback"), server.words()
+                assert not {one["item"] for one in answer["items"]} & items
+            if stop == "kill":
+                for pid in [*server.workers(), server.process.pid]:
+                    os.kill(pid, signal.SIGKILL)
+                server.process.wait()
+                continue
+            server.until(lambda: json.loads(server.get("/readyz")[1]) == {"status": "ready"})
+            assert server.end() == 0
+    with closing(sqlite3.connect(store)) as connection:
+        assert connection.execute("SELECT count(*) FROM event").fetchone() == (len(log),)
 
 
 def test_workers_end_when_whoever_started_them_is_killed(tmp_path, bundles):

@@ -8,9 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.recipes.daily import Days, begin
@@ -20,9 +18,10 @@ from matinee.core.errors import InputError, MatineeError
 from matinee.recipes.activate import activate, rollback, used_in
 from matinee.recipes.refresh import RefreshOptions, refresh
 from matinee.recipes.refresh_folder import dated, locked, new_name, prune
+from matinee.recipes.store_log import read_store_log
 from matinee.serve.bundle_shelf import BundleShelf
 from matinee.serve.in_use import InUse, read_in_use, write_in_use
-from matinee.serve.records import Event
+from matinee.serve.records import ImportedHistories
 from matinee.serve.start import start_service
 from matinee.serve.store import Store
 
@@ -223,13 +222,19 @@ def test_names_are_minutes_and_never_there_twice(tmp_path: Path) -> None:
 
 def test_a_store_that_a_server_still_fills_is_not_read(days: Days, tmp_path: Path) -> None:
     async def broken_off(store: Store) -> None:
-        kept = store.add
+        kept = store.take_histories
 
-        async def half(events: Sequence[Event], *more: Any, **how: Any) -> int:
-            await kept(events[: len(events) // 2], *more, **how)
+        async def half(told: ImportedHistories) -> int:
+            n = len(told.users) // 2
+            some = {"users": told.users[:n], "marks": told.marks[:n], "lengths": told.lengths[:n]}
+            events = sum(some["lengths"])
+            columns = {
+                name: getattr(told, name)[:events] for name in ("items", "kinds", "times_ms", "values")
+            }
+            await kept(ImportedHistories(**some, **columns))
             raise KeyboardInterrupt
 
-        store.add = half  # type: ignore[method-assign]
+        store.take_histories = half  # type: ignore[method-assign]
         with pytest.raises(KeyboardInterrupt):
             await start_service([days.bundles], store)
 
@@ -238,6 +243,8 @@ def test_a_store_that_a_server_still_fills_is_not_read(days: Days, tmp_path: Pat
     before = sorted(days.bundles.iterdir())
     with pytest.raises(InputError, match="bundle 'first' are not all in this store yet"):
         refresh([days.url], days.bundles)
+    with pytest.raises(InputError, match="bundle 'first' are not all in this store yet"):
+        read_store_log(days.url)
     assert [one for one in sorted(days.bundles.iterdir()) if one.name != ".refresh"] == before
     days.serve()
     days.hear(0.8, 0.9)

@@ -50,9 +50,9 @@ def test_once_is_enough_even_when_it_was_broken_off():
 
 def test_what_is_begun_is_told_until_it_is_finished():
     class Watched(SmallStore):
-        async def add(self, events, impressions=(), *, imported=False):
+        async def take_histories(self, histories):
             told.append(await unfinished(self))
-            return await super().add(events, impressions, imported=imported)
+            return await super().take_histories(histories)
 
     async def story():
         store, model = Watched(), load(bundle())

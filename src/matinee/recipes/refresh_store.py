@@ -12,7 +12,7 @@ from matinee.serve.aliases import ALIASES_NOTE
 from matinee.serve.asking import DEFAULT_ALIAS
 from matinee.serve.ready_bundle import manifest_of
 from matinee.serve.store import Store
-from matinee.serve.take_in import unfinished
+from matinee.serve.take_in import unfinished, unfinished_words
 
 
 def refuse_elsewhere(bundles: Path, store: str) -> None:
@@ -44,10 +44,7 @@ def refuse_unfinished(bundles: Path, store: str) -> None:
     here = {manifest_of(bundles / name)["log"]["fingerprint"] for name in names_in(bundles)}
     for fingerprint, name in begun.items():
         if fingerprint in here or name == behind:
-            raise InputError(
-                f"The histories of the bundle {name!r} are not all in this store yet: wait until the server "
-                "that takes them in answers (start it again if it was ended), and refresh then."
-            )
+            raise InputError(unfinished_words(name))
 
 
 async def _behind_default(store: Store) -> str | None:

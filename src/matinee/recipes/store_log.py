@@ -25,7 +25,7 @@ from matinee.data.options import LogOptions
 from matinee.data.read import read_log
 from matinee.serve.records import ItemRecord, Stored
 from matinee.serve.store import Store
-from matinee.serve.take_in import store_id
+from matinee.serve.take_in import refuse_unfinished, store_id
 
 T = TypeVar("T")
 STORES = ("sqlite:", "postgresql:", "postgres:")
@@ -110,10 +110,15 @@ def read_store_log(url: str, options: LogOptions | None = None, *, scratch: Path
         scratch: a folder for files that are removed again; None: the system's.
 
     Raises:
-        InputError: there is no such store, or no event in it.
+        InputError: there is no such store, no event in it, or a bundle's histories are still going into it.
     """
     refuse_missing(url)
-    return with_store(url, lambda store: store_log(store, options, scratch=scratch))
+
+    async def whole(store: Store) -> StoreLog:
+        await refuse_unfinished(store)
+        return await store_log(store, options, scratch=scratch)
+
+    return with_store(url, whole)
 
 
 async def store_log(

@@ -15,7 +15,14 @@ from itertools import groupby
 from typing import Protocol
 
 from matinee.core.errors import InputError
-from matinee.serve.records import Event, Impression, ItemRecord, Receipt, ViewerRecord
+from matinee.serve.records import (
+    Event,
+    ImportedHistories,
+    Impression,
+    ItemRecord,
+    Receipt,
+    ViewerRecord,
+)
 from matinee.serve.refusals import Conflict
 from matinee.serve.rows import Row, event_row, impression_row, item_text, viewer_row
 from matinee.serve.storable import check_texts
@@ -24,6 +31,9 @@ from matinee.serve.storable import check_texts
 SWEEP = 20_000
 
 SECRET = "secret"  # noqa: S105 (the name of a note, not its value)
+
+# The columns of an imported event from its event id on: it brings none of them.
+_UNTOLD = (None, None, None, None, None, 0)
 
 # A word of SQL's own: quoted wherever a column is called so.
 USER = '"user"'
@@ -72,10 +82,8 @@ def add_all(hand: Hand, batches: Sequence[Batch]) -> list[int]:
     """Append the batches in their order: how many records of each were new."""
     if hand.rows("SELECT 1 FROM tombstone LIMIT 1"):
         batches = [batch for _, some in groupby(batches, _is_import) for batch in _past_graves(hand, some)]
-    events = (event for batch in batches for event in batch.events)
-    shown = (impression for batch in batches for impression in batch.impressions)
-    known = _known(hand, "event", events)
-    known_shown = _known(hand, "impression", shown)
+    known = _known(hand, "event", (event.event_id for batch in batches for event in batch.events))
+    known_shown = _known(hand, "impression", (one.event_id for batch in batches for one in batch.impressions))
     counts, new_events, new_shown = [], [], []
     for batch in batches:
         fresh = [event_row(event) for event in batch.events if _is_new(event.event_id, known)]
@@ -88,6 +96,34 @@ def add_all(hand: Hand, batches: Sequence[Batch]) -> list[int]:
     if new_shown:
         hand.insert_impressions(new_shown)
     return counts
+
+
+def take_histories(hand: Hand, told: ImportedHistories) -> int:
+    """Append histories whose marks are not there, and profiles where there are none: events that were new."""
+    known = _known(hand, "event", told.marks)
+    kept = _past_grave(hand, set(told.users)) if hand.rows("SELECT 1 FROM tombstone LIMIT 1") else None
+    columns = list(zip(told.items, told.kinds, told.times_ms, told.values, strict=True))
+    rows: list[Row] = []
+    start = 0
+    for user, mark, length in zip(told.users, told.marks, told.lengths, strict=True):
+        some = columns[start : start + length]
+        start += length
+        if mark in known:
+            continue
+        mine: list[Row] = [(user, *one, *_UNTOLD) for one in some if kept is None or kept(user, one[2])]
+        if mine:
+            mine[-1] = (*mine[-1][:5], mark, *mine[-1][6:])
+            rows += mine
+    if rows:
+        hand.insert_events(rows)
+    for identity, region, attributes, added_ms in map(viewer_row, told.profiles):
+        if kept is None or kept(identity, -1):
+            hand.changed(
+                "INSERT INTO profile (id, region, attributes, added_ms) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (id) DO NOTHING",
+                (members(hand, identity)[0], region, attributes, added_ms),
+            )
+    return len(rows)
 
 
 def withdraw(hand: Hand, user: str, item: str, kind: str | None) -> int:
@@ -240,7 +276,19 @@ def _past_graves(hand: Hand, some: Iterable[Batch]) -> list[Batch]:
     if not batches[0].imported:
         _begin_anew(hand, users)
         return batches
-    users |= {shown.user for batch in batches for shown in batch.impressions}
+    kept = _past_grave(hand, users | {shown.user for batch in batches for shown in batch.impressions})
+    return [
+        Batch(
+            [event for event in batch.events if kept(event.user, event.time_ms)],
+            [shown for shown in batch.impressions if kept(shown.user, shown.time_ms)],
+            batch.imported,
+        )
+        for batch in batches
+    ]
+
+
+def _past_grave(hand: Hand, users: set[str]) -> Callable[[str, int], bool]:
+    """Whether something of a viewer and a moment may be imported; of the deleted nothing may."""
     hashes = {grave(hand.secret, user): user for user in users}
     found = hand.rows(
         f"SELECT hash, time_ms, anew FROM tombstone WHERE {hand.among('hash')}",  # noqa: S608
@@ -253,14 +301,7 @@ def _past_graves(hand: Hand, some: Iterable[Batch]) -> list[Batch]:
         moment = until.get(user, -1)
         return user not in until or (moment is not None and time_ms > moment)
 
-    return [
-        Batch(
-            [event for event in batch.events if kept(event.user, event.time_ms)],
-            [shown for shown in batch.impressions if kept(shown.user, shown.time_ms)],
-            batch.imported,
-        )
-        for batch in batches
-    ]
+    return kept
 
 
 def _begin_anew(hand: Hand, users: set[str]) -> None:
@@ -275,8 +316,8 @@ def _begin_anew(hand: Hand, users: set[str]) -> None:
     )
 
 
-def _known(hand: Hand, table: str, records: Iterable[Event] | Iterable[Impression]) -> set[str]:
-    ids = [record.event_id for record in records if record.event_id is not None]
+def _known(hand: Hand, table: str, event_ids: Iterable[str | None]) -> set[str]:
+    ids = [one for one in event_ids if one is not None]
     if not ids:
         return set()
     found = hand.rows(

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 from matinee.core.errors import InputError, MatineeError, MissingExtra
 from matinee.serve.health import Health
-from matinee.serve.records import Event, Impression
 from matinee.serve.request_log import RequestLog, ToFile, ToStream
 from matinee.serve.retention import retain_daily
 from matinee.serve.store import Store
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from matinee.serve.keys import Keys
     from matinee.serve.metrics import Metrics
     from matinee.serve.service import Service
+    from matinee.serve.taking_in import TakingIn
 
 # Pairs of access key id and secret, for clients of Amazon Personalize; never told to anybody.
 AWS_KEYS = "MATINEE_AWS_KEYS"
@@ -38,9 +37,6 @@ _NEEDED = ("starlette", "uvicorn", "httptools", "uvloop", "msgspec", "prometheus
 # How often memory, processor time and ages are looked at, and whether old events are to be deleted.
 _LOOK_S = 2.0
 _RETAIN_LOOK_S = 3600.0
-
-# How often whoever waits is told how many events were taken in.
-_TELL_S = 1.0
 
 _log = logging.getLogger("matinee.serve")
 
@@ -55,6 +51,7 @@ class Desk:
         service: what is asked.
         metrics: what is counted.
         log: what is written down.
+        taking: what is to be taken into the store, where this process sees to it.
         retain: how long events are kept, where this process sees to it.
     """
 
@@ -63,6 +60,7 @@ class Desk:
     service: Service
     metrics: Metrics
     log: RequestLog
+    taking: TakingIn | None
     retain: str | None
 
     def facts(self) -> dict[str, Any]:
@@ -80,6 +78,8 @@ class Desk:
     def chores(self, connections: Callable[[], int]) -> list[Coroutine[Any, Any, None]]:
         """What is to be done now and then while it answers."""
         chores = [self._look(connections)]
+        if self.taking is not None:
+            chores.append(self.taking.go_on())
         return [*chores, self._retain(self.retain)] if self.retain else chores
 
     async def close(self) -> None:
@@ -97,6 +97,9 @@ class Desk:
             await asyncio.sleep(_LOOK_S)
 
     async def _retain(self, words: str) -> None:
+        if self.taking is not None:
+            # Of a history that is not there yet nothing could be deleted.
+            await self.taking.ended()
         while True:
             try:
                 gone = await retain_daily(self.service.store, words, self.service.now_ms())
@@ -121,13 +124,15 @@ async def open_desk(work: Work, listening: Listening, say: Callable[[str], None]
     require_extra()
     from matinee.serve.metrics import Metrics
     from matinee.serve.open_store import open_store
+    from matinee.serve.taking_in import TakingIn
 
     log = RequestLog(work.log, ToFile(Path(work.log_file)) if work.log_file else ToStream())
     _to(log)
     store = await open_store(work.store)
     try:
         keys, aws = await _keys_of(store, listening)
-        service = await _service_of(work, store, say)
+        taking = TakingIn(store, say)
+        service = await _service_of(work, taking)
         metrics, health = Metrics(), Health()
         app = _app_of(service, metrics, health, listening, keys, aws)
         observed = _observed(app, health, metrics, log)
@@ -140,6 +145,7 @@ async def open_desk(work: Work, listening: Listening, say: Callable[[str], None]
         service=service,
         metrics=metrics,
         log=log,
+        taking=taking if work.first else None,
         retain=work.retain if work.first else None,
     )
 
@@ -171,25 +177,21 @@ async def _keys_of(store: Store, listening: Listening) -> tuple[Keys | None, dic
     return None, None
 
 
-async def _service_of(work: Work, store: Store, say: Callable[[str], None]) -> Service:
+async def _service_of(work: Work, taking: TakingIn) -> Service:
     from matinee.serve.personalize_filters import read_filters
     from matinee.serve.personalize_select import put_filters
     from matinee.serve.placements import read_placements
     from matinee.serve.start import start_service
-    from matinee.serve.take_in import take_in
 
     placements = read_placements(Path(work.placements)) if work.placements else None
     filters = read_filters(Path(work.filters)) if work.filters else {}
     bundles = [Path(one) for one in work.bundles]
-    service = await start_service(bundles, store, work.limits, placements=placements, histories=False)
+    told = cast(Store, taking)
+    service = await start_service(bundles, told, work.limits, placements=placements, histories=False)
     if work.first:
-        await put_filters(store, filters)
-        told = cast(Store, _Telling(store, say))
-        for ready in cast("BundleShelf", service.bundles).ready():
-            taken = await take_in(ready.model, told, created_ms=ready.created_ms, name=ready.name)
-            if taken.events:
-                say(f"Took {taken.events:,} events of {ready.name} into the store.")
-    return service
+        await put_filters(told, filters)
+    await taking.begin(cast("BundleShelf", service.bundles).ready(), first=work.first)
+    return replace(service, status=taking.status)
 
 
 def _app_of(
@@ -222,27 +224,6 @@ def _observed(app: App, health: Health, metrics: Metrics, log: RequestLog) -> AS
 
     templates = templates_of({face.name: list(face.routes) for face in app.faces})
     return Observed(app, templates, health, metrics, log)
-
-
-class _Telling:
-    """A store that says how many events it has taken in; everything else it passes on."""
-
-    def __init__(self, inner: Store, say: Callable[[str], None]) -> None:
-        self._inner, self._say = inner, say
-        self._taken, self._told = 0, monotonic()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    async def add(
-        self, events: Sequence[Event], impressions: Sequence[Impression] = (), *, imported: bool = False
-    ) -> int:
-        new = await self._inner.add(events, impressions, imported=imported)
-        self._taken += len(events)
-        if monotonic() - self._told > _TELL_S:
-            self._told = monotonic()
-            self._say(f"Taking histories into the store: {self._taken:,} events so far.")
-        return new
 
 
 class _Handler(logging.Handler):

@@ -75,11 +75,11 @@ def _health(ready: Ready) -> Iterable[Operation]:
     async def livez(_call: Call) -> Reply:
         return said(SaidHealth(status="alive"))
 
-    async def readyz(_call: Call) -> Reply:
+    async def readyz(call: Call) -> Reply:
         why = await ready()
         if why:
             raise Busy(f"This process should not be asked now: {why}.")
-        return said(SaidHealth(status="ready"))
+        return said(SaidHealth(status=await call.service.status()))
 
     return (
         Operation(

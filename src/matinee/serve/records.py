@@ -5,7 +5,7 @@ Ids are strings as the caller wrote them; times are milliseconds since 1970, UTC
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -63,6 +63,31 @@ class Impression:
     time_ms: int
     recommendation_id: str | None = None
     event_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedHistories:
+    """What an import tells of some viewers: their whole histories in columns, one after the other.
+
+    Attributes:
+        users: each viewer once.
+        marks: an event id for each, by which the history is known again; its last event bears it.
+        lengths: how many events each has.
+        items: of every event, and so on.
+        kinds: of every event.
+        times_ms: of every event.
+        values: of every event; None where it brought none.
+        profiles: what is known of them beside events.
+    """
+
+    users: Sequence[str]
+    marks: Sequence[str]
+    lengths: Sequence[int]
+    items: Sequence[str]
+    kinds: Sequence[str]
+    times_ms: Sequence[int]
+    values: Sequence[float | None]
+    profiles: Sequence[ViewerRecord] = ()
 
 
 class Seen(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -178,6 +178,10 @@ class Limits:
     drain_s: float = 20.0
 
 
+async def _ready() -> str:
+    return "ready"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """What a face is made of.
@@ -190,6 +194,7 @@ class Service:
         limits: what comes in at most.
         now_ms: the clock, milliseconds since 1970, UTC.
         kinds_seen: event kinds that count as clicks where click-through is told; empty: all.
+        status: what it says of itself while nothing speaks against asking it.
     """
 
     answers: Answers
@@ -199,3 +204,4 @@ class Service:
     limits: Limits
     now_ms: Callable[[], int]
     kinds_seen: tuple[str, ...] = ()
+    status: Callable[[], Awaitable[str]] = _ready

@@ -10,9 +10,19 @@ from typing import Protocol
 
 from matinee.serve import changes
 from matinee.serve.changes import MEMBERS, USER, Batch, grave
-from matinee.serve.records import Event, Impression, ItemRecord, Receipt, Seen, Shown, Stored, ViewerRecord
+from matinee.serve.records import (
+    Event,
+    ImportedHistories,
+    Impression,
+    ItemRecord,
+    Receipt,
+    Seen,
+    Shown,
+    Stored,
+    ViewerRecord,
+)
 from matinee.serve.rows import Row, item_of, shown_of, stored_of, viewer_of
-from matinee.serve.storable import check_events, check_texts
+from matinee.serve.storable import check_events, check_histories, check_texts
 from matinee.serve.writer import Writer
 
 _STORED = (
@@ -35,6 +45,7 @@ _DOERS = (
 )
 # Half the time of calling Seen for each: this is done for every answer.
 _seen = partial(tuple.__new__, Seen)
+_TAKEN = "SELECT 1 FROM event WHERE event_id = ? UNION ALL SELECT 1 FROM tombstone WHERE hash = ? LIMIT 1"
 _COUNTER = "SELECT value FROM counter WHERE name = ?"
 
 
@@ -82,6 +93,16 @@ class SqlStore:
         if not events and not impressions:
             return 0
         return await self._writer.add(Batch(events, impressions, imported))
+
+    async def take_histories(self, told: ImportedHistories) -> int:
+        """Append whole histories of an import, each at once and once: how many events were new."""
+        check_histories(told)
+        return await self._writer.change(partial(changes.take_histories, told=told))
+
+    async def has_taken(self, user: str, mark: str) -> bool:
+        """Whether the history with a mark is there, or was deleted with its viewer since it could be."""
+        check_texts("An id", [user, mark])
+        return bool(await self._reader.rows(_TAKEN, [mark, grave(self._secret, user)]))
 
     async def history(self, user: str, most: int) -> list[Seen]:
         """The latest `most` events of a viewer, oldest first, without those withdrawn."""
@@ -145,6 +166,11 @@ class SqlStore:
         check_texts("An id", [user, into])
         await self._writer.change(partial(changes.merge, user=user, into=into))
 
+    async def merged(self, users: Sequence[str]) -> list[bool]:
+        """Whether each id was merged into another."""
+        roots = await self._roots(users)
+        return [user in roots for user in users]
+
     async def stands_for(self, user: str) -> str:
         """The viewer that an id means: the one into which it was merged, or itself."""
         found = await self._reader.rows('SELECT root FROM merged WHERE "user" = ?', [user])
@@ -184,13 +210,8 @@ class SqlStore:
 
     async def forgotten(self, users: Sequence[str]) -> list[bool]:
         """Whether each viewer was deleted, and has not begun anew."""
-        check_texts("An id", users)
+        roots = await self._roots(users)
         among, listed = self._reader.among, self._reader.listed
-        merged = await self._reader.rows(
-            f'SELECT "user", root FROM merged WHERE {among(USER)}',  # noqa: S608
-            [listed(users)],
-        )
-        roots = {row[0]: row[1] for row in merged}
         hashes = [grave(self._secret, roots.get(user, user)) for user in users]
         rows = await self._reader.rows(
             f"SELECT hash FROM tombstone WHERE anew = 0 AND {among('hash')}",  # noqa: S608
@@ -269,6 +290,15 @@ class SqlStore:
         """Finish what was taken in, and let go."""
         await self._writer.close()
         await self._reader.close()
+
+    async def _roots(self, users: Sequence[str]) -> dict[str, str]:
+        """The ids that stand for those of some viewers who were merged."""
+        check_texts("An id", users)
+        rows = await self._reader.rows(
+            f'SELECT "user", root FROM merged WHERE {self._reader.among(USER)}',  # noqa: S608
+            [self._reader.listed(users)],
+        )
+        return {row[0]: row[1] for row in rows}
 
     async def _of_viewer(self, statement: str, values: list[object], user: str) -> tuple[str, list[object]]:
         """A query of a log, of one viewer's rows under any id."""

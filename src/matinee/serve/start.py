@@ -57,7 +57,7 @@ async def start_service(
         for ready in shelf.ready():
             taken = await take_in(ready.model, store, created_ms=ready.created_ms, name=ready.name)
             if not taken.already:
-                _log.info("took %d events and %d profiles of %s in", taken.events, taken.viewers, ready.name)
+                _log.info("took %d events of %s in", taken.events, ready.name)
     engine = Engine(shelf, store, limits, secret, now_ms=now_ms, placements=placements)
     watch = SelfWatch(shelf, store, engine.shadows, now_ms)
     return Service(answers=engine, bundles=shelf, store=store, watch=watch, limits=limits, now_ms=now_ms)

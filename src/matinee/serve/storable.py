@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from matinee.serve.records import Event, Impression
+from matinee.serve.records import Event, ImportedHistories, Impression
 from matinee.serve.refusals import Refusal
 
 _LARGEST = 2**63 - 1
@@ -41,6 +41,20 @@ def check_events(events: Sequence[Event], impressions: Sequence[Impression]) -> 
         if not _is_text("".join(shown.items)):
             raise Refusal(f"impression {place}: items hold {_UNWRITABLE}.")
         _check_number(f"impression {place}: time", shown.time_ms)
+
+
+def check_histories(told: ImportedHistories) -> None:
+    """Refuse texts, numbers and times that no database keeps as they are.
+
+    Raises:
+        Refusal: naming the column that is off.
+    """
+    for name in ("users", "marks", "items", "kinds"):
+        if not _is_text("".join(getattr(told, name))):
+            raise Refusal(f"An imported history: {name} hold {_UNWRITABLE}.")
+    if any(value is not None and math.isnan(value) for value in told.values):
+        raise Refusal("An imported history: a value is not a number: leave it out where there is none.")
+    check_times("An imported history: a time", (min(told.times_ms, default=0), max(told.times_ms, default=0)))
 
 
 def check_texts(what: str, texts: Iterable[str | None]) -> None:

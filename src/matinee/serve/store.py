@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from matinee.serve.records import Event, Impression, ItemRecord, Receipt, Seen, Shown, Stored, ViewerRecord
+from matinee.serve.records import (
+    Event,
+    ImportedHistories,
+    Impression,
+    ItemRecord,
+    Receipt,
+    Seen,
+    Shown,
+    Stored,
+    ViewerRecord,
+)
 
 
 class Store(Protocol):
@@ -29,6 +39,20 @@ class Store(Protocol):
         self, events: Sequence[Event], impressions: Sequence[Impression] = (), *, imported: bool = False
     ) -> int:
         """Append, all or nothing; durable when it returns. Returns how many were new."""
+
+    async def take_histories(self, told: ImportedHistories) -> int:
+        """Append whole histories of an import, each at once and once; durable when it returns.
+
+        A history whose mark is there is left out, and so is what `add(..., imported=True)` leaves out of
+        the deleted. A profile is written where the store has none. A transaction is held until all of it
+        is written: others who write wait.
+
+        Returns:
+            How many events were new.
+        """
+
+    async def has_taken(self, user: str, mark: str) -> bool:
+        """Whether the history with a mark is there, or was deleted with its viewer since it could be."""
 
     async def history(self, user: str, most: int) -> list[Seen]:
         """The latest `most` events of a viewer, oldest first, without those withdrawn."""
@@ -59,6 +83,9 @@ class Store(Protocol):
         Raises:
             InputError: it would close a ring, or both are the same.
         """
+
+    async def merged(self, users: Sequence[str]) -> list[bool]:
+        """Whether each id was merged into another."""
 
     async def stands_for(self, user: str) -> str:
         """The viewer that an id means: the one into which it was merged, or itself."""

@@ -1,28 +1,30 @@
 """What a bundle knows of people goes into the store once: from then on the store alone knows histories.
 
-Every event has an id that is made of the log's fingerprint and its place, so that a run which was broken off,
-or one beside it, takes nothing in twice; viewers whom the store or the bundle has deleted are left out.
+A viewer's history goes in as a whole, and its last event bears an id that is made of the log's fingerprint
+and the viewer: a run that was broken off, or one beside it, takes nothing in twice. Viewers whom the store
+or the bundle has deleted are left out.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
-
-import numpy as np
 
 from matinee.answers.model import Model
-from matinee.data.log import meaning_of
-from matinee.serve.records import LONGEST_ID, Event, ViewerRecord
+from matinee.core.errors import InputError
+from matinee.serve.aliases import ALIASES_NOTE, aliases_of
+from matinee.serve.bundle_histories import BundleHistories
 from matinee.serve.store import Store
 
 NOTE = "taken_in"
 # What was begun: a log's fingerprint and its bundle's name. It goes when the log is in NOTE.
 BEGUN_NOTE = "taking_in"
-_BATCH = 5_000
+# Events of one transaction. Others who write wait for it; but each transaction writes most pages of the index
+# of items again, so that many small ones are many times the work of the disk.
+AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +33,11 @@ class TakenIn:
 
     Attributes:
         events: events that were new to the store.
-        viewers: profiles written.
         left_out: events of ids that are longer than a store takes.
         already: whether all of it had been there.
     """
 
     events: int = 0
-    viewers: int = 0
     left_out: int = 0
     already: bool = False
 
@@ -53,34 +53,75 @@ async def take_in(model: Model, store: Store, *, created_ms: int, name: str = ""
         created_ms: when the bundle was written: the time of events of a log without times.
         name: the bundle's name, for whoever asks what is not finished.
     """
-    log = model.log
-    done: list[str] = json.loads(await store.note(NOTE) or "[]")
-    own = model.facts.get("from_store")
-    if log.fingerprint in done or not len(log.viewers) or (own and own == await store_id(store)):
+    if await is_taken_in(model, store):
         return TakenIn(already=True)
-    begun = {**await _begun(store), log.fingerprint: name}
-    await store.put_notes({BEGUN_NOTE: json.dumps(begun)})
-    viewers = await _put_viewers(model, store)
-    added = left_out = 0
-    for batch in _batches(_events(model, created_ms)):
-        short = [one for one in batch if max(len(one.user), len(one.item), len(one.kind)) <= LONGEST_ID]
-        left_out += len(batch) - len(short)
-        added += await store.add(short, imported=True)
-    done = json.loads(await store.note(NOTE) or "[]")
-    begun = {one: named for one, named in (await _begun(store)).items() if one != log.fingerprint}
-    await store.put_notes({NOTE: json.dumps([*done, log.fingerprint]), BEGUN_NOTE: json.dumps(begun)})
-    return TakenIn(events=added, viewers=viewers, left_out=left_out)
+    histories = BundleHistories(model, created_ms)
+    taken = TakenIn(left_out=histories.left_out)
+    async for some in taking_in(model.log.fingerprint, histories, store, name):
+        taken = TakenIn(events=taken.events + some.events, left_out=taken.left_out + some.left_out)
+    return taken
+
+
+async def is_taken_in(model: Model, store: Store) -> bool:
+    """Whether the store has all that a bundle has to tell it."""
+    own = model.facts.get("from_store")
+    if not len(model.log.viewers) or (own and own == await store_id(store)):
+        return True
+    return model.log.fingerprint in await finished(store)
+
+
+async def taking_in(
+    fingerprint: str, histories: BundleHistories, store: Store, name: str
+) -> AsyncIterator[TakenIn]:
+    """Take in one piece after the other; when it ends without an error, all of it is there and noted.
+
+    Args:
+        fingerprint: of the log.
+        histories: what goes in.
+        store: where to.
+        name: the bundle's name.
+    """
+    await store.change_note(BEGUN_NOTE, lambda note: json.dumps({**_read(note), fingerprint: name}))
+    for codes in histories.pieces(AT_ONCE):
+        told = await asyncio.to_thread(histories.of, codes)
+        added = await store.take_histories(told)
+        yield TakenIn(events=added, left_out=histories.size(codes) - len(told.items))
+    await store.change_note(NOTE, lambda note: json.dumps([*json.loads(note or "[]"), fingerprint]))
+    await store.change_note(BEGUN_NOTE, lambda note: json.dumps(_without(_read(note), fingerprint)))
+
+
+async def finished(store: Store) -> set[str]:
+    """Fingerprints of the logs that are all there."""
+    return set(json.loads(await store.note(NOTE) or "[]"))
 
 
 async def unfinished(store: Store) -> dict[str, str]:
     """Logs that were begun to be taken in and are not all there: their fingerprints and bundles' names."""
-    done: list[str] = json.loads(await store.note(NOTE) or "[]")
-    return {one: name for one, name in (await _begun(store)).items() if one not in done}
+    done = await finished(store)
+    return {one: name for one, name in _read(await store.note(BEGUN_NOTE)).items() if one not in done}
 
 
-async def _begun(store: Store) -> dict[str, str]:
-    begun: dict[str, str] = json.loads(await store.note(BEGUN_NOTE) or "{}")
-    return begun
+async def refuse_unfinished(store: Store) -> None:
+    """Refuse a store into which the histories of a bundle that its server answers from are still going.
+
+    Raises:
+        InputError: they are; the sentence says what to wait for.
+    """
+    begun = await unfinished(store)
+    if not begun:
+        return
+    used = {names[0] for names in aliases_of(await store.note(ALIASES_NOTE)).values() if names}
+    for name in begun.values():
+        if name in used:
+            raise InputError(unfinished_words(name))
+
+
+def unfinished_words(name: str) -> str:
+    """What to tell whoever wants to learn from a store that is not whole."""
+    return (
+        f"The histories of the bundle {name!r} are not all in this store yet: wait until /readyz of the "
+        "server that takes them in says no more of it (start it again if it was ended), and do this again."
+    )
 
 
 async def store_id(store: Store) -> str:
@@ -93,96 +134,10 @@ async def store_id(store: Store) -> str:
     )
 
 
-def _events(model: Model, created_ms: int) -> Iterator[Event]:
-    """A bundle's events, viewer by viewer and oldest first, then what was turned down."""
-    log, mark = model.log, model.log.fingerprint[:32]
-    users, items = log.viewers.arrow.to_pylist(), log.items.arrow.to_pylist()
-    kinds, kind = log.kinds, meaning_of(log).main_kind()
-    histories = log.histories
-    for viewer, user in enumerate(users):
-        if user in model.deleted:
-            continue
-        start, end = int(histories.offsets[viewer]), int(histories.offsets[viewer + 1])
-        if start == end:
-            continue
-        # Events without times come one after the other, and before everything that happens from now on.
-        made_up = range(created_ms - (end - start), created_ms)
-        times = made_up if histories.times is None else histories.times[start:end].tolist()
-        values: Sequence[Any] = [None] * (end - start)
-        if histories.values is not None:
-            values = [None if np.isnan(one) else one for one in histories.values[start:end].tolist()]
-        codes = None if histories.kinds is None else histories.kinds[start:end].tolist()
-        for place, item in enumerate(histories.items[start:end].tolist()):
-            yield Event(
-                user=user,
-                item=items[item],
-                kind=kind if codes is None else kinds[codes[place]],
-                time_ms=times[place],
-                value=values[place],
-                event_id=f"{mark}:{start + place}",
-            )
-    yield from _noes(model, created_ms)
+def _read(note: str | None) -> dict[str, str]:
+    begun: dict[str, str] = json.loads(note or "{}")
+    return begun
 
 
-def _noes(model: Model, created_ms: int) -> Iterator[Event]:
-    log = model.log
-    if log.negatives is None:
-        return
-    kind = next(iter(meaning_of(log).negative), "dislike")
-    for viewer, user in enumerate(log.viewers.arrow.to_pylist()):
-        if user not in model.deleted:
-            for place, item in enumerate(log.items.ids(log.negatives.row(viewer))):
-                yield Event(
-                    user=user,
-                    item=item,
-                    kind=kind,
-                    time_ms=created_ms,
-                    event_id=f"{log.fingerprint[:32]}:no:{log.negatives.offsets[viewer] + place}",
-                )
-
-
-async def _put_viewers(model: Model, store: Store) -> int:
-    """Write the bundle's profiles of viewers whom nobody deleted and of whom the store knows nothing yet."""
-    table = model.log.viewer_table
-    names = [] if table is None else [name for name in table.column_names if name != "id"]
-    if not names:
-        return 0
-    written = 0
-    for start in range(0, table.num_rows, _BATCH):
-        rows = table.slice(start, _BATCH).to_pylist()
-        gone = await store.forgotten([row["id"] for row in rows])
-        found = [
-            _profile(row, names)
-            for row, dead in zip(rows, gone, strict=True)
-            if not dead and row["id"] not in model.deleted and len(row["id"]) <= LONGEST_ID
-        ]
-        fresh = [one for one in found if one is not None and await store.viewer(one.id) is None]
-        await store.put_viewers(fresh)
-        written += len(fresh)
-    return written
-
-
-def _profile(row: dict[str, Any], names: Sequence[str]) -> ViewerRecord | None:
-    region = row.get("region")
-    known = {name: _plain(row[name]) for name in names if name != "region" and row[name] is not None}
-    if region is None and not known:
-        return None
-    return ViewerRecord(id=row["id"], region=None if region is None else str(region), attributes=known)
-
-
-def _plain(cell: Any) -> Any:
-    """A cell as a JSON value."""
-    if isinstance(cell, list):
-        return [_plain(one) for one in cell]
-    return cell if isinstance(cell, (str, int, float, bool)) else str(cell)
-
-
-def _batches(events: Iterator[Event]) -> Iterator[list[Event]]:
-    batch: list[Event] = []
-    for event in events:
-        batch.append(event)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def _without(begun: dict[str, str], fingerprint: str) -> dict[str, str]:
+    return {one: name for one, name in begun.items() if one != fingerprint}

@@ -9,6 +9,7 @@ from dataclasses import replace
 from matinee.core.errors import InputError
 from matinee.serve.records import (
     Event,
+    ImportedHistories,
     Impression,
     ItemRecord,
     Receipt,
@@ -35,6 +36,7 @@ class SmallStore:
         self._into: dict[str, str] = {}
         self._viewers: dict[str, ViewerRecord] = {}
         self._dead: set[str] = set()
+        self._graves: set[str] = set()
         self._items: dict[str, ItemRecord] = {}
         self._items_version = self._notes_version = 0
         self._notes: dict[str, str] = {}
@@ -54,6 +56,34 @@ class SmallStore:
                 Shown(self._seq, one.user, tuple(one.items), one.time_ms, one.recommendation_id)
             )
         return new
+
+    async def take_histories(self, told: ImportedHistories) -> int:
+        """Append whole histories."""
+        start = new = 0
+        for user, mark, length in zip(told.users, told.marks, told.lengths, strict=True):
+            places = range(start, start + length)
+            start += length
+            if mark not in self._ids:
+                events = [
+                    Event(
+                        user=user,
+                        item=told.items[place],
+                        kind=told.kinds[place],
+                        time_ms=told.times_ms[place],
+                        value=told.values[place],
+                        event_id=mark if place == places[-1] else None,
+                    )
+                    for place in places
+                ]
+                new += await self.add(events, imported=True)
+        for one in told.profiles:
+            if one.id not in self._dead:
+                self._viewers.setdefault(self._who(one.id), one)
+        return new
+
+    async def has_taken(self, user: str, mark: str) -> bool:
+        """Whether a history is there."""
+        return mark in self._ids or user in self._graves
 
     def _add(self, event: Event, imported: bool) -> bool:
         if (imported and event.user in self._dead) or not self._first(event.event_id):
@@ -141,6 +171,10 @@ class SmallStore:
             )
         self._into[user] = into
 
+    async def merged(self, users: Sequence[str]) -> list[bool]:
+        """Whether each id was merged."""
+        return [user in self._into for user in users]
+
     async def stands_for(self, user: str) -> str:
         """The viewer that an id means."""
         return self._who(user)
@@ -171,6 +205,7 @@ class SmallStore:
         names = {user, who, *(old for old in self._into if self._who(old) == who)}
         self._into = {old: new for old, new in self._into.items() if old not in names}
         self._dead |= names
+        self._graves |= names
         return Receipt(
             user=user, events=len(gone), impressions=len(shown), profile=profile, time_ms=self._now
         )

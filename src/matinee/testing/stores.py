@@ -33,10 +33,11 @@ from matinee.testing.store_adding import AddingTests
 from matinee.testing.store_log import LogTests
 from matinee.testing.store_model import ModelStore, Step, everything, steps
 from matinee.testing.store_stories import watched
+from matinee.testing.store_taking import TakingTests
 from matinee.testing.store_viewers import ViewersTests
 
 
-class StoreTests(AddingTests, LogTests, ViewersTests):
+class StoreTests(AddingTests, LogTests, TakingTests, ViewersTests):
     """Tests that hold one store to its promise."""
 
     # Items
