@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from online import load, manners
+from online import load, manners, visible
 from stamp import RESULTS, one_thread, stamp, write_result
 
 ITEMS = 3_700
@@ -59,7 +59,7 @@ def _events(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def _lag(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    return load.seen_at_once(_small(folder), folder, given.rounds)
+    return visible.seen_at_once(_small(folder), folder, given.rounds)
 
 
 def _activation(_given: argparse.Namespace, folder: Path) -> dict[str, Any]:

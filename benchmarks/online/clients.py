@@ -43,6 +43,13 @@ class Client:
         self._place = place
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
+    @property
+    def port(self) -> int:
+        """The port at this end of the connection, once something was asked."""
+        if self._streams is None:
+            raise RuntimeError("Nothing was asked yet, or the server has closed the connection.")
+        return int(self._streams[1].get_extra_info("sockname")[1])
+
     async def ask(self, request: bytes) -> tuple[int, bytes]:
         """One request and its answer.
 

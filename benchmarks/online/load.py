@@ -1,4 +1,4 @@
-"""What a request costs, how many events are kept in a second, and how soon an event counts."""
+"""What a request costs, and how many events are kept in a second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from online.clients import Client, Tally, beside_load, request_of
+from online.clients import Client, beside_load, request_of
 from online.server import Server, serving
 
 HISTORY = 50
@@ -88,47 +88,6 @@ def durable_events(bundle: Path, folder: Path, seconds: float) -> dict[str, Any]
     found["fsync_per_s"] = round(fsyncs_per_s(folder), 1)
     found["times_fsync"] = round(found["per_s"] / found["fsync_per_s"], 2)
     return found
-
-
-def seen_at_once(bundle: Path, folder: Path, rounds: int) -> dict[str, Any]:
-    """Whether an acknowledged event is in the next answer, whichever of two workers gives it, and how soon.
-
-    Each round posts an event to one connection and asks by others, which the two workers have between them,
-    until each has seen it; the lag is from the acknowledgement to the end of the first answer that has it.
-    """
-    tally, missed = Tally(), 0
-
-    async def story(server: Server) -> int:
-        items = await _items(server)
-        clients = [Client(server.place) for _ in range(8)]
-        missed = 0
-        for number in range(rounds):
-            user, item = f"lag-{number}", items[number % len(items)]
-            event = {"events": [{"user": user, "item": item, "kind": "view"}]}
-            await clients[number % 8].json("POST", "/v1/events", event)
-            told = time.perf_counter()
-            for client in (clients[(number + 1) % 8], clients[(number + 4) % 8]):
-                began = time.perf_counter()
-                answer = await client.json("POST", "/v1/recommend", {"user": user, "k": 500})
-                if answer["source"].startswith("fallback") or item in [
-                    one["item"] for one in answer["items"]
-                ]:
-                    missed += 1
-                tally.seconds.append(
-                    time.perf_counter() - (told if client is clients[(number + 1) % 8] else began)
-                )
-        for client in clients:
-            await client.close()
-        return missed
-
-    with serving(folder, bundle, workers=2) as server:
-        missed = asyncio.run(story(server))
-    return {
-        "answers": 2 * rounds,
-        "missed": missed,
-        "lag_p50_ms": round(1000 * tally.at(0.5), 3),
-        "lag_p99_ms": round(1000 * tally.at(0.99), 3),
-    }
 
 
 def fsyncs_per_s(folder: Path, seconds: float = 2.0) -> float:

@@ -43,6 +43,18 @@ class Server:
             return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         return []
 
+    def worker_of(self, port: int) -> int:
+        """The process that has accepted the connection from a port of this machine, by the kernel's word."""
+        here, there = f":{self.place[1]:04X}", f":{port:04X}"
+        rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        inode = next(row[9] for row in rows if row[1].endswith(here) and row[2].endswith(there))
+        for pid in self.workers():
+            for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(OSError):
+                    if str(descriptor.readlink()) == f"socket:[{inode}]":
+                        return pid
+        raise RuntimeError(f"No process that answers has the connection from port {port}.")
+
     def cpu_s(self) -> float:
         """User and system time of those who answer, so far."""
         return sum(_cpu_s(pid) for pid in self.workers())
