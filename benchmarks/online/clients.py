@@ -23,6 +23,11 @@ class Tally:
     seconds: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
+    def add(self, other: Tally) -> None:
+        """What other clients saw, too."""
+        self.seconds += other.seconds
+        self.failed += other.failed
+
     def at(self, share: float) -> float:
         """A quantile of the seconds."""
         ordered = sorted(self.seconds)
