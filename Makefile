@@ -24,7 +24,7 @@ serve: setup
 	$(BIN)/matinee serve demo/bundle --store sqlite:///demo/events.db
 
 test: setup
-	$(TEST_THREADS) $(BIN)/pytest -n auto
+	$(TEST_THREADS) $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff format --check .
