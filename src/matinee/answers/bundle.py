@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from matinee.answers import tables
 from matinee.answers.compact import compact
@@ -40,7 +41,7 @@ from matinee.answers.index.stored import read_indices, write_indices
 from matinee.answers.manifest import (
     LITTER,
     MANIFEST,
-    TOMBSTONES,
+    Checks,
     bury,
     fingerprint,
     is_bundle,
@@ -52,7 +53,7 @@ from matinee.answers.scorers import JOINED, make_scorer
 from matinee.answers.tensors import describe, read_tensors, write_tensors
 from matinee.core.errors import BundleError, InputError
 from matinee.core.promise import Part, Scorer
-from matinee.core.types import Float32, Histories
+from matinee.core.types import Float32, Histories, Ragged
 from matinee.data.kinds_mean import KindsMean, kinds_mean_from_json
 from matinee.data.log import InteractionLog
 from matinee.data.vocabulary import Vocabulary
@@ -61,6 +62,9 @@ _PART_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 # Kinds of parts that answer from other people's histories: nothing personal is left without them.
 NEED_PEOPLE = ("friends", "neighbours")
+
+# Tables of lists, and what their column of codes is called.
+_LISTED = {"friends": "friend", "negatives": "item"}
 
 # What comes of files that are sealed and yet are not what a fit writes.
 _MISFITS = (KeyError, ValueError, TypeError, IndexError, AttributeError, RecursionError)
@@ -152,8 +156,10 @@ def read_bundle(folder: Path) -> Content:
     """
     manifest = read_manifest(folder)
     try:
-        content = _content(folder, manifest)
-        golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))["queries"]
+        with Checks(folder, manifest["files"]) as checks:
+            content = _content(checks, manifest)
+            golden = json.loads(checks.sure("golden.json").read_text(encoding="utf-8"))["queries"]
+            checks.all_sure()
         # As it was written: without the deleted, those who answer from other people answer otherwise.
         check_golden(content.scorer(), golden, str(folder))
     except BundleError:
@@ -190,10 +196,10 @@ def _fill(folder: Path, content: Content, indices: Mapping[str, Any]) -> None:
     if content.people:
         tables.write_ids(folder / "viewers.parquet", log.viewers, log.viewer_table)
         tables.write_histories(folder / "histories.parquet", log.histories)
-        if log.friends is not None:
-            tables.write_ragged(folder / "friends.parquet", log.friends, "friend")
-        if log.negatives is not None:
-            tables.write_ragged(folder / "negatives.parquet", log.negatives, "item")
+        for name, column in _LISTED.items():
+            lists: Ragged | None = getattr(log, name)
+            if lists is not None:
+                tables.write_ragged(folder / f"{name}.parquet", lists, column)
     golden = golden_answers(content.scorer(), golden_queries(content.popularity), log.n_items)
     (folder / "golden.json").write_text(json.dumps({"queries": golden}), encoding="utf-8")
     write_manifest(
@@ -235,17 +241,17 @@ def _write_part(folder: Path, name: str, part: Part) -> dict[str, Any]:
     return {"weights": describe(part.tensors), "sums": describe(part.sums)}
 
 
-def _read_part(folder: Path, name: str, shapes: Mapping[str, Any]) -> Part:
+def _read_part(checks: Checks, name: str, shapes: Mapping[str, Any]) -> Part:
     if not _PART_NAME.fullmatch(name):
-        raise BundleError(f"{folder / MANIFEST}: it names the part {name!r}, which is no plain word.")
-    place = folder / "parts" / name
-    config = json.loads((place / "config.json").read_text(encoding="utf-8"))
-    sums = read_tensors(place / "sums.safetensors", shapes["sums"]) if shapes["sums"] else {}
+        raise BundleError(f"{checks.folder / MANIFEST}: it names the part {name!r}, which is no plain word.")
+    place = f"parts/{name}"
+    config = json.loads(checks.sure(f"{place}/config.json").read_text(encoding="utf-8"))
+    sums = shapes["sums"]
     return Part(
         kind=config["kind"],
         settings=config["settings"],
-        tensors=read_tensors(place / "weights.safetensors", shapes["weights"]),
-        sums=sums,
+        tensors=read_tensors(checks.sure(f"{place}/weights.safetensors"), shapes["weights"]),
+        sums=read_tensors(checks.sure(f"{place}/sums.safetensors"), sums) if sums else {},
     )
 
 
@@ -268,13 +274,15 @@ def _log_facts(log: InteractionLog, people: bool) -> dict[str, Any]:
 _OWN = ("name", "config", "parts", "people", "log", "format", "files", "seal")
 
 
-def _content(folder: Path, manifest: Mapping[str, Any]) -> Content:
+def _content(checks: Checks, manifest: Mapping[str, Any]) -> Content:
     said, people = manifest["log"], bool(manifest["people"])
-    parts = {name: _read_part(folder, name, shapes) for name, shapes in manifest["parts"].items()}
-    log = _log(folder, said, people)
-    popularity = read_tensors(folder / "popularity.safetensors")["popularity"]
+    # The tables first: what is large beside them is still being hashed.
+    log = _log(checks, said, people)
+    parts = {name: _read_part(checks, name, shapes) for name, shapes in manifest["parts"].items()}
+    place = checks.sure("popularity.safetensors")
+    popularity = read_tensors(place)["popularity"]
     if popularity.dtype != np.float32 or popularity.shape != (log.n_items,):
-        raise BundleError(f"{folder / 'popularity.safetensors'}: expected float32, one number an item.")
+        raise BundleError(f"{place}: expected float32, one number an item.")
     return Content(
         name=manifest["name"],
         config=manifest["config"],
@@ -283,17 +291,19 @@ def _content(folder: Path, manifest: Mapping[str, Any]) -> Content:
         popularity=popularity,
         facts={key: value for key, value in manifest.items() if key not in _OWN},
         people=people,
-        deleted=read_tombstones(folder),
+        deleted=read_tombstones(checks.folder),
         fingerprint=fingerprint(manifest),
-        indices=read_indices(folder, manifest.get("index", {}), parts),
+        indices=read_indices(checks, manifest.get("index", {}), parts),
     )
 
 
-def _log(folder: Path, said: Mapping[str, Any], people: bool) -> InteractionLog:
-    items, item_table = tables.read_ids(folder / "items.parquet")
-    _expect(folder / "items.parquet", "items", said["items"], len(items))
+def _log(checks: Checks, said: Mapping[str, Any], people: bool) -> InteractionLog:
+    place = checks.sure("items.parquet")
+    items, item_table = tables.read_ids(place)
+    _expect(place, "items", said["items"], len(items))
     plain = InteractionLog(
-        viewers=Vocabulary([]),
+        # Not of a list: pyarrow would load pandas to see that it is none of pandas.
+        viewers=Vocabulary(pa.nulls(0, pa.large_string())),
         items=items,
         histories=_nobody(),
         item_table=item_table,
@@ -306,20 +316,25 @@ def _log(folder: Path, said: Mapping[str, Any], people: bool) -> InteractionLog:
     )
     if not people:
         return plain
-    viewers, viewer_table = tables.read_ids(folder / "viewers.parquet")
-    _expect(folder / "viewers.parquet", "viewers", said["viewers"], len(viewers))
+    place = checks.sure("viewers.parquet")
+    viewers, viewer_table = tables.read_ids(place)
+    _expect(place, "viewers", said["viewers"], len(viewers))
     n, n_items = len(viewers), len(items)
-    histories = tables.read_histories(folder / "histories.parquet", n, n_items)
-    _expect(folder / "histories.parquet", "events", said["events"], len(histories.items))
-    friends, noes = folder / "friends.parquet", folder / "negatives.parquet"
+    place = checks.sure("histories.parquet")
+    histories = tables.read_histories(place, n, n_items)
+    _expect(place, "events", said["events"], len(histories.items))
     return replace(
         plain,
         viewers=viewers,
         viewer_table=viewer_table,
         histories=histories,
-        friends=tables.read_ragged(friends, "friend", n, n) if said["friends"] else None,
-        negatives=tables.read_ragged(noes, "item", n, n_items) if said["negatives"] else None,
+        friends=_lists(checks, "friends", n, n) if said["friends"] else None,
+        negatives=_lists(checks, "negatives", n, n_items) if said["negatives"] else None,
     )
+
+
+def _lists(checks: Checks, name: str, viewers: int, limit: int) -> Ragged:
+    return tables.read_ragged(checks.sure(f"{name}.parquet"), _LISTED[name], viewers, limit)
 
 
 def _meaning(said: Mapping[str, Any]) -> KindsMean:
@@ -377,14 +392,3 @@ def _open_to_readers(folder: Path) -> None:
     os.umask(mask)
     for path in (folder, *folder.rglob("*")):
         path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
-
-
-__all__ = [
-    "MANIFEST",
-    "TOMBSTONES",
-    "Content",
-    "read_bundle",
-    "refuse_foreign",
-    "without_events_of",
-    "write_bundle",
-]

@@ -9,7 +9,9 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ from matinee.core.errors import BundleError
 FORMAT = 1
 MANIFEST = "manifest.json"
 TOMBSTONES = "tombstones.json"
+
+# Files of more bytes are hashed by other threads, in pieces of as many.
+_LARGE = 2**23
 
 # What file managers leave in any folder that they show.
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -37,11 +42,11 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a bundle whose files are all there, whole and unaltered.
+    """The manifest of a bundle whose files are all there; what is in them is for `Checks` to look at.
 
     Raises:
-        BundleError: the folder is no bundle, is of another format, or a file is missing, extra, a link,
-            truncated or altered; the message names it.
+        BundleError: the folder is no bundle, is of another format, or a file is missing, extra or a link;
+            the message names it.
     """
     path = folder / MANIFEST
     if folder.is_file():
@@ -68,9 +73,65 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleError(f"{folder / name}: missing; the manifest lists it.")
     for name in sorted(there - set(files)):
         raise BundleError(f"{folder / name}: it is not part of the bundle; take it out of the folder.")
-    for name, entry in files.items():
-        _check(folder / name, entry)
     return manifest
+
+
+class Checks:
+    """Whether the files of a bundle are what was written: to be asked of each before it is used.
+
+    Large files are hashed by other threads, the largest first, while the small ones are read already. To be
+    used as a context: whatever still goes on at its end is given up.
+
+    Args:
+        folder: the bundle.
+        files: size and SHA-256 of each file, as its manifest has them.
+
+    Raises:
+        BundleError: a file has another size.
+    """
+
+    def __init__(self, folder: Path, files: Mapping[str, Any]) -> None:
+        self.folder, self._files = folder, files
+        self._given_up = threading.Event()
+        sizes = {name: _checked_size(folder / name, entry) for name, entry in files.items()}
+        large = sorted((name for name in sizes if sizes[name] > _LARGE), key=lambda name: -sizes[name])
+        self._pool = ThreadPoolExecutor(max_workers=max(1, min(len(large), os.cpu_count() or 1)))
+        self._hashed = {name: self._pool.submit(_sha256, folder / name, self._given_up) for name in large}
+        self._sure: set[str] = set()
+
+    def __enter__(self) -> Checks:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give up what is not needed any more."""
+        self._given_up.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def sure(self, name: str) -> Path:
+        """The path of a file that is what was written.
+
+        Raises:
+            BundleError: it was altered, or the manifest does not list it.
+        """
+        path = self.folder / name
+        if name not in self._files:
+            raise BundleError(f"{path}: missing; the manifest does not list it either.")
+        if name not in self._sure:
+            hashed = self._hashed[name].result() if name in self._hashed else _sha256(path)
+            if hashed != self._files[name]["sha256"]:
+                raise BundleError(f"{path}: altered since the bundle was written (its SHA-256 differs).")
+            self._sure.add(name)
+        return path
+
+    def all_sure(self) -> None:
+        """See that every file is what was written.
+
+        Raises:
+            BundleError: one was altered.
+        """
+        for name in self._files:
+            self.sure(name)
 
 
 def is_bundle(folder: Path) -> bool:
@@ -158,23 +219,28 @@ def _files(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def _check(path: Path, entry: Any) -> None:
+def _checked_size(path: Path, entry: Any) -> int:
     if not isinstance(entry, dict) or not {"bytes", "sha256"} <= set(entry):
         raise BundleError(f"{path}: the manifest does not say its size and SHA-256.")
     size = path.stat().st_size
     if size != entry["bytes"]:
         raise BundleError(f"{path}: {size:,} bytes, expected {entry['bytes']:,}: truncated or altered.")
-    if _sha256(path) != entry["sha256"]:
-        raise BundleError(f"{path}: altered since the bundle was written (its SHA-256 differs).")
+    return size
 
 
 def _entry(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(path: Path, given_up: threading.Event | None = None) -> str:
+    """The hash of a file, read in pieces so large that a thread seldom waits for its turn."""
+    hashed, piece = hashlib.sha256(), memoryview(bytearray(min(_LARGE, path.stat().st_size)))
+    with path.open("rb", buffering=0) as file:
+        while n := file.readinto(piece):
+            if given_up is not None and given_up.is_set():
+                return ""
+            hashed.update(piece[:n])
+    return hashed.hexdigest()
 
 
 def _seal(content: Mapping[str, Any]) -> str:

@@ -54,7 +54,7 @@ def read_ids(path: Path) -> tuple[Vocabulary, pa.Table]:
     if "id" not in table.column_names:
         raise BundleError(f"{path}: expected a column id.")
     ids = Vocabulary(table.column("id").combine_chunks())
-    if len(ids) and (ids.arrow.null_count or len(ids.arrow.unique()) != len(ids)):
+    if ids.arrow.null_count or not ids.lookup.distinct:
         raise BundleError(f"{path}: ids are missing or there twice.")
     return ids, table
 
@@ -118,17 +118,25 @@ def _columns(path: Path, viewers: int) -> tuple[Int64, dict[str, NDArray[Any]]]:
         done, last = 0, 0
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
-            viewer = np.asarray(table.column("viewer"), dtype=np.int64)
+            viewer = _numbers(table.column("viewer")).astype(np.int64)
             if len(viewer) and (viewer[0] < last or viewer[-1] >= viewers or (np.diff(viewer) < 0).any()):
                 raise BundleError(f"{path}: its rows do not run viewer by viewer from 0 to {viewers - 1}.")
             last = int(viewer[-1]) if len(viewer) else last
             counts += np.bincount(viewer, minlength=viewers)
             for name in names:
-                columns[name][done : done + len(viewer)] = np.asarray(table.column(name))
+                columns[name][done : done + len(viewer)] = _numbers(table.column(name))
             done += len(viewer)
     except (pa.ArrowException, KeyError, ValueError, TypeError, OSError) as error:
         raise BundleError(f"{path}: expected a Parquet table of a bundle: {error}.") from error
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]), columns
+
+
+def _numbers(column: pa.ChunkedArray) -> NDArray[Any]:
+    """A column as an array; pyarrow's own way loads pandas where that is installed."""
+    array = column.combine_chunks()
+    if array.null_count or not pa.types.is_primitive(array.type) or pa.types.is_boolean(array.type):
+        return np.asarray(array)
+    return np.from_dlpack(array)
 
 
 def _within(path: Path, name: str, columns: dict[str, NDArray[Any]], limit: int) -> None:
@@ -141,6 +149,8 @@ def _within(path: Path, name: str, columns: dict[str, NDArray[Any]], limit: int)
 
 def _read(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path, memory_map=False)
+        # Not read_table: it loads what reads whole folders, and pandas with it where that is installed.
+        with pq.ParquetFile(path) as file:
+            return file.read()
     except (pa.ArrowException, OSError) as error:
         raise BundleError(f"{path}: expected a Parquet file: {error}.") from error

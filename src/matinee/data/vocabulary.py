@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from matinee.core.types import Int32
+from matinee.data.id_lookup import IdLookup, lookup_of
 
 
 class Vocabulary:
@@ -32,7 +33,7 @@ class Vocabulary:
 
     def __contains__(self, id_: str) -> bool:
         """Whether the id is known."""
-        return id_ in self.code_of
+        return self.code(id_) >= 0
 
     @property
     def arrow(self) -> pa.Array:
@@ -49,7 +50,7 @@ class Vocabulary:
 
     def code(self, id_: str) -> int:
         """The code of one id, or -1 where it is unknown."""
-        return self.code_of.get(id_, -1)
+        return self.lookup.code(id_)
 
     def codes(self, ids: Sequence[str] | pa.Array) -> Int32:
         """The codes of some ids, -1 where unknown: int32, shape (len(ids),)."""
@@ -57,13 +58,17 @@ class Vocabulary:
             ids if isinstance(ids, (pa.Array, pa.ChunkedArray)) else pa.array(list(ids), pa.large_string())
         )
         if len(asked) < 1_000:
-            return np.array([self.code(one) for one in asked.to_pylist()], dtype=np.int32)
+            return np.array(self.lookup.codes(asked.to_pylist()), dtype=np.int32)
         found = pc.fill_null(pc.index_in(asked.cast(pa.large_string()), value_set=self._ids), -1)
         if isinstance(found, pa.ChunkedArray):
             found = found.combine_chunks()
         return np.asarray(found, dtype=np.int32)
 
     @cached_property
-    def code_of(self) -> dict[str, int]:
-        """The code of every id; nobody writes into it."""
-        return {id_: code for code, id_ in enumerate(self._ids.to_pylist())}
+    def lookup(self) -> IdLookup:
+        """Knows the code of every id; made when somebody first asks, and of this process alone."""
+        return lookup_of(self._ids)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The ids: another process has other hashes."""
+        return {"_ids": self._ids}

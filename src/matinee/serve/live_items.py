@@ -7,7 +7,7 @@ word; title and categories do where it has any.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -41,9 +41,8 @@ class LiveItems:
         self.records: dict[str, ItemRecord] = {}
         self._table, self._created, self._ties = log.item_table, created_ms, ties
         self._codes: dict[str, int] = {}
-        # What every event of every history is looked up in.
-        self._of_bundle = log.items.code_of
-        self._ids = list(self._of_bundle)
+        self._of_bundle = log.items
+        self._ids: dict[int, str] = {}
         self._called: dict[int, str | None] = {}
         windows = windows_of(log.item_table)
         self._since, self._until, self._open = windows.since.copy(), windows.until.copy(), windows.open.copy()
@@ -93,20 +92,25 @@ class LiveItems:
 
     def code(self, id_: str) -> int:
         """The code of an item; -1 where neither bundle nor store knows it."""
-        code = self._of_bundle.get(id_)
-        return self._codes.get(id_, -1) if code is None else code
+        code = self._of_bundle.code(id_)
+        return self._codes.get(id_, -1) if code < 0 else code
 
-    def codes(self, ids: Iterable[str]) -> list[int]:
+    def codes(self, ids: Sequence[str]) -> list[int]:
         """The codes of some items; -1 where neither bundle nor store knows one."""
-        of_bundle = self._of_bundle.get
+        found = self._of_bundle.lookup.codes(ids)
         if not self._codes:
-            return [of_bundle(one, -1) for one in ids]
+            return found
         new = self._codes
-        return [new.get(one, -1) if (code := of_bundle(one)) is None else code for one in ids]
+        return [new.get(one, -1) if code < 0 else code for one, code in zip(ids, found, strict=True)]
 
     def id(self, code: int) -> str:
         """The id of a code."""
-        return self._ids[code] if code < self.known else self._new[code - self.known]
+        if code >= self.known:
+            return self._new[code - self.known]
+        found = self._ids.get(code)
+        if found is None:
+            found = self._ids[code] = self._of_bundle.id(code)
+        return found
 
     def title(self, code: int) -> str | None:
         """What people call an item; None where nobody said."""
