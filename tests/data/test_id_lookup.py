@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matinee.data import id_lookup
@@ -20,6 +20,7 @@ def strings(ids):
 
 
 @given(st.lists(st.text(max_size=5), min_size=1), st.lists(st.text(max_size=5)))
+@settings(deadline=None)
 def test_both_ways_say_where_each_id_stands(ids, others):
     once = list(dict.fromkeys(ids))
     code_of = {id_: code for code, id_ in enumerate(once)}
