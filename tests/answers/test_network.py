@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matinee.answers import network as networks
 from matinee.answers.context import Context
 from matinee.answers.scorers import make_scorer
 from matinee.core.promise import Part
@@ -253,15 +254,58 @@ def test_contributions_are_what_leaving_out_loses(ordered, length):
         np.testing.assert_allclose(scorer.contributions(asker, item), losses, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"layers": 1},
+        {"layers": 3, "gated": True},
+        {"positions": "steps"},
+        {"positions": "places"},
+        {"positions": "none", "times": True},
+    ],
+    ids=str,
+)
+def test_every_sort_of_network_leaves_events_out(options):
+    scorer = a_scorer(a_network(**options), **options)
+    for length in (2, LONGEST, LONGEST + 4):
+        history = some_histories([length])
+        found = scorer.without_each(newcomers(history), np.array([3, 8]))
+        copies = networks.less_each(history, np.arange(length))
+        expected = scorer.score(newcomers(copies))[:, [3, 8]].T
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_of_a_long_history_so_many_events_are_left_out(ordered, monkeypatch):
+    monkeypatch.setattr(networks, "LEFT_OUT", 5)
+    monkeypatch.setattr(networks, "_EVENTS", 10)
+    monkeypatch.setattr(networks, "_FEWEST", 3)
+    scorer = a_scorer(a_network(ordered=ordered), ordered=ordered)
+    asker = newcomers(some_histories([10]))
+    items = np.array([4, 9])
+    found = scorer.contributions_to(asker, items)
+    told = np.flatnonzero(found.any(axis=0))
+    if ordered:
+        assert told.tolist() == [5, 6, 7, 8, 9]
+    else:
+        liked = np.argsort(-scorer.score(asker)[0, asker.histories.items], kind="stable")[:3]
+        assert sorted(asker.histories.items[told]) == sorted(asker.histories.items[liked])
+    copies = newcomers(networks.less_each(asker.histories, told))
+    scores = scorer.score(copies)[:, items].T
+    np.testing.assert_allclose(found[:, told], scores[:, :1] - scores[:, 1:], atol=1e-4)
+
+
 def test_an_asker_is_explained_once_for_all_items(monkeypatch):
     scorer = a_scorer(a_network())
     asked = []
-    plain = scorer._network.vectors
-    monkeypatch.setattr(scorer._network, "vectors", lambda one: asked.append(len(one)) or plain(one))
-    first, second = (newcomers(some_histories([5], seed)) for seed in (1, 2))
+    plain = scorer._network.without_each
+    monkeypatch.setattr(
+        scorer._network, "without_each", lambda one, n: asked.append((len(one.items), n)) or plain(one, n)
+    )
+    first, second = (newcomers(some_histories([length], seed)) for seed, length in ((1, 5), (2, 4)))
     for asker in (first, first, second, first):
         scorer.contributions(asker, 3)
-    assert asked == [6, 6, 6]
+    assert asked == [(5, 5), (4, 4), (5, 5)]
 
 
 def test_similar_items_are_those_of_like_vectors():

@@ -125,7 +125,7 @@ def test_leaving_out_in_a_linear_model_is_answering_without(history, bias):
     scorer = make_scorer(a_sparse_model(bias=bias), a_context())
     for item in (0, 5, 19):
         expected = _one_by_one(scorer, history, item)
-        found = scorer.without_each(newcomers(histories_of([history])), item)
+        found = scorer.without_each(newcomers(histories_of([history])), np.array([item]))[0]
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 

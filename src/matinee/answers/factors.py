@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from matinee.answers.context import Context
-from matinee.answers.network import less_each
+from matinee.answers.network import last_places, less_each
 from matinee.answers.taste import Sparse, blocks, event_weights, strongest_events, taste_matrix
 from matinee.core.promise import Part
 from matinee.core.types import Askers, Bool, Float32, Float64, Histories, Int32, Int64
@@ -78,8 +78,12 @@ class FactorsScorer:
             float32, shape (events,), adding up to the score; of several events of one item the strongest
             has all.
         """
+        return np.asarray(self.contributions_to(asker, np.array([item]))[0])
+
+    def contributions_to(self, asker: Askers, items: Int64) -> Float32:
+        """The same for some items: float32, shape (items, events)."""
         one = asker.histories
-        parts = np.zeros(len(one.items), dtype=np.float32)
+        parts = np.zeros((len(items), len(one.items)), dtype=np.float32)
         weights = event_weights(one, self._decay)
         events = strongest_events(one, weights)
         if not len(events):
@@ -87,22 +91,27 @@ class FactorsScorer:
         observed: Float64 = self._items[one.items[events]].astype(np.float64)
         ridge = self._ridges(taste_matrix(one, self._n_items, self._decay))[0]
         matrix = self._gram + (observed.T * weights[events]) @ observed + ridge * np.eye(len(self._gram))
-        parts[events] = weights[events] * (observed @ np.linalg.solve(matrix, self._items[item]))
+        solved = np.linalg.solve(matrix, self._items[items].T)
+        parts[:, events] = (weights[events][:, None] * (observed @ solved)).T
         return parts
 
-    def without_each(self, asker: Askers, item: int) -> Float32:
-        """One asker's score of an item, then that without each event: float32, shape (1 + events,).
+    def without_each(self, asker: Askers, items: Int64) -> Float32:
+        """One asker's scores of some items, then those without each event: float32, (items, 1 + events).
 
-        The factors are solved without each event once; an asker's further items take no more than a product.
+        The factors are solved without each of the last events once (`last_places`), the others are told to
+        lose nothing; an asker's further items take no more than a product.
         """
-        solved = self._without
+        solved, places = self._without, last_places(asker.histories)
         if solved is None or solved[0] is not asker.histories:
-            shorter = less_each(asker.histories, len(asker.histories.items))
+            shorter = less_each(asker.histories, places)
             matrix = taste_matrix(shorter, self._n_items, self._decay)
             factors = solve_rows(matrix, self._items, self._gram, self._ridges(matrix))
             solved = asker.histories, factors
             self._without = solved
-        return np.asarray(solved[1] @ self._items[item], dtype=np.float32)
+        found = self._items[items] @ solved[1].T
+        scores = np.repeat(found[:, :1], 1 + len(asker.histories.items), axis=1)
+        scores[:, 1 + places] = found[:, 1:]
+        return np.asarray(scores, dtype=np.float32)
 
     def similar(self, items: Int32) -> Float32:
         """The cosine between items' factors; zero for an item without any."""

@@ -30,17 +30,18 @@ from matinee.answers.layers import (
     by_step,
     normed,
     octaves,
-    opened,
     read_layer,
+    rest,
+    stretches,
 )
+from matinee.answers.without_each import Line, WithoutEach
 from matinee.core.types import Float32, Float64, Histories, Int64
 
 # Events of a block, filling included, and how much longer than its shortest history its longest may be.
 _EVENTS = 2048
 _LIKE = 1.15
-# Queries of a stretch, and rows of what each event does alone.
+# Queries of a stretch.
 _STRETCH = 64
-_ROWS = 512
 _LEAST_WEIGHT = 1e-6
 # Sums of a softmax between which nothing is lost.
 _FAINT, _LOUD = 1e-25, 1e30
@@ -80,6 +81,7 @@ class ForwardPass:
         self._places = tensors["places"] if positions == "places" else None
         self._steps = by_step(tensors, positions, self.longest)
         self._times = tensors["times.table"] if self.ordered and settings["times"] else None
+        self._without = WithoutEach(self._layers, self._steps, heads=self._heads, times=self._times)
         self._one = ForwardOne(
             self.items,
             self._layers,
@@ -119,6 +121,28 @@ class ForwardPass:
         asked: Float32 = normed(self._one.vector(history.items, seconds, logs)) * weight + bias
         return asked
 
+    def without_each(self, history: Histories, n: int) -> Float32 | None:
+        """What one history asks for without each of its n last events.
+
+        Args:
+            history: of known items alone, two events at least, at most one more than `longest`.
+            n: from 2 to the number of events.
+
+        Returns:
+            float32, shape (n, width); None where this network has no quicker way than to be asked n times.
+        """
+        if not (self.ordered and self._layers) or self._places is not None:
+            return None
+        weights = history.weights
+        line = Line(
+            x=self.items[history.items],
+            seconds=None if history.times is None else history.times / 1000.0,
+            logs=None if weights is None else np.log(np.maximum(weights, np.float32(_LEAST_WEIGHT))),
+        )
+        weight, bias = self._last_norm
+        asked: Float32 = normed(self._without.vectors(line, n)) * weight + bias
+        return asked
+
     def _block(self, histories: Histories, rows: Int64) -> _Block:
         lengths = histories.lengths[rows]
         along = np.arange(int(lengths.max()))
@@ -154,16 +178,16 @@ class ForwardPass:
         n, events, width = block.x.shape
         x = block.x.reshape(-1, width)
         parts = np.empty((len(x), 3 * width), np.float32)
-        for rows in _stretches(len(x), _ROWS):
+        for rows in stretches(len(x)):
             parts[rows] = layer.into(normed(x[rows]))
         heads = parts.reshape(n, events, 3, self._heads, width // self._heads).transpose(2, 0, 3, 1, 4)
         seen = np.empty((n, events, self._heads, width // self._heads), np.float32)
-        for rows in _stretches(events, _STRETCH):
+        for rows in stretches(events, _STRETCH):
             until = rows.stop if self.ordered else events
             keys, values = heads[1:, :, :, :until]
             bias = self._bias(block, np.arange(rows.start, rows.stop), until)
             seen[:, rows] = _attend(heads[0][:, :, rows], keys, values, bias).swapaxes(1, 2)
-        x = _rest(layer, x, seen.reshape(-1, width))
+        x = rest(layer, x, seen.reshape(-1, width))
         return replace(block, x=x.reshape(n, events, width))
 
     def _last(self, layer: Layer, block: _Block, last: Float32) -> Float32:
@@ -177,7 +201,7 @@ class ForwardPass:
         pulled = (queries @ weight[1].swapaxes(1, 2)).swapaxes(0, 1)
         mixed = _attend(pulled, at_ease, at_ease, self._bias_of_last(block))
         values = mixed.swapaxes(0, 1) @ weight[2] + bias[2]
-        return _rest(layer, last, values.swapaxes(0, 1).reshape(n, width))
+        return rest(layer, last, values.swapaxes(0, 1).reshape(n, width))
 
     def _bias(self, block: _Block, queries: Int64, until: int) -> Float32:
         """What is added to the attention of some queries to the keys before `until`.
@@ -230,25 +254,6 @@ def _bias_of_sets(block: _Block) -> Float32:
     return np.where(beyond, HIDDEN, np.float32(0.0) if block.logs is None else block.logs)
 
 
-def _rest(layer: Layer, x: Float32, seen: Float32) -> Float32:
-    """What comes of events, and of what they have seen: float32, shape (events, width)."""
-    out = np.empty_like(x)
-    for rows in _stretches(len(x), _ROWS):
-        found = layer.out(seen[rows])
-        if layer.gates:
-            found *= opened(layer.gates[0](x[rows]))
-        found += x[rows]
-        hidden = layer.hidden_into(normed(found))
-        if layer.gates:
-            hidden, value = np.split(hidden, 2, axis=1)
-            more = layer.hidden_out(opened(hidden) * hidden * value)
-            more *= opened(layer.gates[1](found))
-        else:
-            more = layer.hidden_out(opened(hidden) * hidden)
-        np.add(found, more, out=out[rows])
-    return out
-
-
 def _attend(queries: Float32, keys: Float32, values: Float32, bias: Float32) -> Float32:
     """The mean of values, weighted by the softmax of what queries and keys have in common.
 
@@ -289,8 +294,3 @@ def _of_like_length(order: Int64, lengths: Int64) -> Iterator[Int64]:
             first, shortest = place, length
     if len(order):
         yield order[first:]
-
-
-def _stretches(n: int, size: int) -> Iterator[slice]:
-    for start in range(0, n, size):
-        yield slice(start, min(start + size, n))

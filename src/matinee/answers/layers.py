@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,6 +21,8 @@ from matinee.core.types import Float32, Float64, Int64
 HIDDEN = np.float32(-1e4)
 _FARTHEST = np.float32(-60.0)
 _NORM_EPSILON = np.float32(1e-5)
+# Rows of what each event does alone: few enough for a cache.
+_ROWS = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,31 @@ class Layer:
     hidden_into: Linear
     hidden_out: Linear
     gates: tuple[Linear, ...]
+
+
+def rest(layer: Layer, x: Float32, seen: Float32) -> Float32:
+    """What comes of events, and of what they have seen: float32, shape (events, width)."""
+    out = np.empty_like(x)
+    for rows in stretches(len(x)):
+        found = layer.out(seen[rows])
+        if layer.gates:
+            found *= opened(layer.gates[0](x[rows]))
+        found += x[rows]
+        hidden = layer.hidden_into(normed(found))
+        if layer.gates:
+            hidden, value = np.split(hidden, 2, axis=1)
+            more = layer.hidden_out(opened(hidden) * hidden * value)
+            more *= opened(layer.gates[1](found))
+        else:
+            more = layer.hidden_out(opened(hidden) * hidden)
+        np.add(found, more, out=out[rows])
+    return out
+
+
+def stretches(n: int, size: int = _ROWS) -> Iterator[slice]:
+    """Slices of `size` of n rows, one after the other."""
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
 
 
 def read_layer(tensors: Mapping[str, NDArray[Any]], name: str, heads: int, gates: int) -> Layer:

@@ -73,32 +73,36 @@ class LinearScorer:
 
     def contributions(self, asker: Askers, item: int) -> Float32:
         """What each event adds to one item's score: float32, shape (events,); sums to score - bias."""
+        return np.asarray(self.contributions_to(asker, np.array([item]))[0])
+
+    def contributions_to(self, asker: Askers, items: Int64) -> Float32:
+        """The same for some items: float32, shape (items, events)."""
         events = asker.histories
-        codes = events.items
         there = known(events, self._n)
-        table = recency(events.keep(there), self._decays, self._windows)
-        rows = codes[there][:, None].astype(np.int64) + np.arange(len(self._decays)) * self._n
-        parts = np.zeros(len(codes), np.float32)
-        parts[there] = (table * self._column(int(item), rows)).sum(axis=1)
+        clean = events.keep(there)
+        parts = np.zeros((len(items), len(there)), np.float32)
+        table = recency(clean, self._decays, self._windows)
+        parts[:, there] = (table * self._cells(items, self._rows_of(clean))).sum(axis=2)
         return parts
 
-    def without_each(self, asker: Askers, item: int) -> Float32:
-        """One asker's score of an item, then that without each event: float32, shape (1 + events,).
+    def without_each(self, asker: Askers, items: Int64) -> Float32:
+        """One asker's scores of some items, then those without each event: float32, (items, 1 + events).
 
         Without an event, all before it lie one event less far back: their terms are reckoned once more.
         """
         events = asker.histories
         there = known(events, self._n)
         clean = events.keep(there)
-        rows = clean.items[:, None].astype(np.int64) + np.arange(len(self._decays)) * self._n
-        cells = self._column(int(item), rows).astype(np.float64)
-        shorter = clean.keep(np.arange(len(rows)) < len(rows) - 1)
-        terms = (recency(clean, self._decays, self._windows) * cells).sum(axis=1)
-        nearer = (recency(shorter, self._decays, self._windows) * cells[:-1]).sum(axis=1)
-        bias = 0.0 if self._bias is None else float(self._bias[item])
-        scores = np.full(1 + len(there), bias + terms.sum())
-        before = np.concatenate([np.zeros(min(1, len(rows))), nearer.cumsum()])
-        scores[1:][there] = bias + before + terms[::-1].cumsum()[::-1] - terms
+        cells = self._cells(items, self._rows_of(clean)).astype(np.float64)
+        shorter = clean.keep(np.arange(len(clean.items)) < len(clean.items) - 1)
+        terms = (recency(clean, self._decays, self._windows) * cells).sum(axis=2)
+        nearer = (recency(shorter, self._decays, self._windows) * cells[:, :-1]).sum(axis=2)
+        bias = np.zeros(len(items)) if self._bias is None else self._bias[items].astype(np.float64)
+        scores = np.repeat((bias + terms.sum(axis=1))[:, None], 1 + len(there), axis=1)
+        before = np.zeros_like(terms)
+        before[:, 1:] = nearer.cumsum(axis=1)
+        after = terms[:, ::-1].cumsum(axis=1)[:, ::-1] - terms
+        scores[:, 1:][:, there] = bias[:, None] + before + after
         return scores.astype(np.float32)
 
     def similar(self, items: Int32) -> Float32:
@@ -197,16 +201,20 @@ class LinearScorer:
             return self._dense
         return float32_of(self._dense) if 4 * self._dense.size <= _UNPACKED_BYTES else None
 
-    def _column(self, item: int, rows: NDArray[np.int64]) -> Float32:
-        """W[rows, item], in the shape of `rows`."""
-        cells = np.zeros(rows.shape, np.float32)
+    def _rows_of(self, history: Histories) -> Int64:
+        """The rows of W that each event of known items speaks by: int64, shape (events, rates)."""
+        return history.items[:, None].astype(np.int64) + np.arange(len(self._decays)) * self._n
+
+    def _cells(self, items: Int64, rows: Int64) -> Float32:
+        """W[rows, item] for some items: float32, shape (items, *rows.shape)."""
+        cells = np.zeros((len(items), *rows.shape), np.float32)
         if self._dense is not None:
             places = rows if self._rows is None else self._rows[rows]
-            cells[places >= 0] += float32_of(self._dense[places[places >= 0], item])
+            cells[:, places >= 0] += float32_of(self._dense[places[places >= 0][None], items[:, None]])
         if self._sparse is not None:
-            cells += _sparse_cells(self._sparse, rows.ravel(), item).reshape(rows.shape)
+            cells += _sparse_cells(self._sparse, rows.ravel(), items).reshape(cells.shape)
         if self._left is not None and self._right is not None:
-            cells += self._left[rows] @ self._right[:, item]
+            cells += np.moveaxis(self._left[rows] @ self._right[:, items], -1, 0)
         return cells
 
 
@@ -271,12 +279,15 @@ def _sparse_of(tensors: Mapping[str, NDArray[Any]], shape: tuple[int, int]) -> A
     return scipy.sparse.csr_matrix((float32_of(tensors["data"]), indices, indptr), shape=shape)
 
 
-def _sparse_cells(weights: Any, rows: Int64, item: int) -> Float32:
-    """The weights of some sparse rows in one column: float32, shape (rows,)."""
+def _sparse_cells(weights: Any, rows: Int64, items: Int64) -> Float32:
+    """The weights of some sparse rows in some columns: float32, shape (items, rows)."""
     picked, owners = _entries_of(weights, rows)
-    there = weights.indices[picked] == item
-    found = np.bincount(owners[there], weights.data[picked[there]], minlength=len(rows))
-    return found.astype(np.float32)
+    columns = weights.indices[picked]
+    found = np.zeros((len(items), len(rows)), np.float32)
+    for place, item in enumerate(items.tolist()):
+        there = columns == item
+        found[place] = np.bincount(owners[there], weights.data[picked[there]], minlength=len(rows))
+    return found
 
 
 def _entries_of(weights: Any, rows: Int64) -> tuple[Int64, Int64]:

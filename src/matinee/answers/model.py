@@ -224,19 +224,23 @@ class Model:
         )
 
     def reasons(self, asker: Askers, item: int, *, personal: bool) -> list[str]:
-        """Why one asker's answer holds an item: sentences with titles.
+        """Why one asker's answer holds an item, as `reasons_of` says it."""
+        return self.reasons_of(asker, [item], personal=personal)[0]
+
+    def reasons_of(self, asker: Askers, items: Sequence[int], *, personal: bool) -> list[list[str]]:
+        """Why one asker's answer holds its items: sentences with titles, for each item.
 
         Args:
             asker: one asker.
-            item: the item's code.
+            items: the items' codes.
             personal: whether the answer is personal.
         """
         if not personal or self.parts[self.name].kind == "popular":
-            return [POPULAR]
+            return [[POPULAR] for _ in items]
         kinds = asker.histories.kinds
         verbs = [] if kinds is None else [verb_of(self.log.kinds[kind]) for kind in kinds]
         return reasons(
-            self.scorer, asker, item, lambda code: self.title(code) or self.log.items.id(code), verbs
+            self.scorer, asker, items, lambda code: self.title(code) or self.log.items.id(code), verbs
         )
 
     def title(self, item: int) -> str | None:

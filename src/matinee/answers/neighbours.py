@@ -54,6 +54,7 @@ class NeighboursScorer:
         self._negative = float(settings.get("negative", 0.0))
         self._histories = context.histories
         self._negatives = context.negatives
+        self._asked: tuple[Askers, tuple[Sparse, Sparse]] | None = None
 
     def score(self, askers: Askers) -> Float32:
         """The votes of each asker's neighbours for every item."""
@@ -84,8 +85,7 @@ class NeighboursScorer:
         """
         one = asker.histories
         parts = np.zeros(len(one.items), dtype=np.float32)
-        query = self._query(one)
-        votes = self._votes(query, asker.viewers)
+        query, votes = self._voted(asker)
         with_item = self._ballot[votes.indices, item].toarray().ravel() * self._vote_weights[item]
         paid = votes.data * with_item
         voters = votes.indices[paid != 0]
@@ -130,6 +130,15 @@ class NeighboursScorer:
     @cached_property
     def _norms(self) -> Float32:
         return row_norms(self._tastes)
+
+    def _voted(self, asker: Askers) -> tuple[Sparse, Sparse]:
+        """One asker's query and votes; asked for again, they are what they were."""
+        voted = self._asked
+        if voted is None or voted[0] is not asker:
+            query = self._query(asker.histories)
+            voted = asker, (query, self._votes(query, asker.viewers))
+            self._asked = voted
+        return voted[1]
 
     def _query(self, histories: Histories) -> Sparse:
         return scaled(taste_matrix(histories, self._n_items, self._decay), columns=self._item_weights)

@@ -24,17 +24,22 @@ from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64
 # Cells of a block of scores that nobody keeps.
 _CELLS = 2**21
 
+# To say why, so many of the last events are left out one by one; where a network has no quicker way than to
+# be asked anew, so many that it goes through no more than these events, but at least the fewest.
+LEFT_OUT = 32
+_EVENTS, _FEWEST = 1_600, 8
+
 
 @dataclass
 class _Explanation:
-    """What one history asks for, whole and without each of the events that count.
+    """What one history asks for, whole and without each of some events.
 
     Attributes:
         key: the history.
         events: how many it has.
-        places: int64, shape (events that count,): their positions.
-        vectors: float32, shape (1 + events that count, width).
-        totals: float32, shape (1 + events that count,): log sums over all items, once they are wanted.
+        places: int64, shape (left out,): the positions of events that are left out, one by one.
+        vectors: float32, shape (1 + left out, width).
+        totals: float32, shape (1 + left out,): log sums over all items, once they are wanted.
     """
 
     key: tuple[bytes | None, ...]
@@ -44,9 +49,9 @@ class _Explanation:
     totals: Float32 | None = None
 
     def spread(self, found: Float32) -> Float32:
-        """Numbers of the whole and of what counts, with that of the whole for all else."""
-        spread = np.full(1 + self.events, found[0], np.float32)
-        spread[1 + self.places] = found[1:]
+        """Rows of numbers of the whole and of what is left out, with that of the whole for all else."""
+        spread = np.repeat(found[:, :1], 1 + self.events, axis=1)
+        spread[:, 1 + self.places] = found[:, 1:]
         return spread
 
 
@@ -101,21 +106,27 @@ class NetworkScorer:
         """The loss of an item's score when each event is left out: float32, shape (events,).
 
         The history is answered without each event once; an asker's further items take no more than a product.
+        Of a long history the last events alone are left out (`LEFT_OUT`), of a set those whose items the
+        answer itself likes best; the others are told to lose nothing.
         """
-        scores = self.without_each(asker, item)
-        return np.asarray(scores[0] - scores[1:], dtype=np.float32)
+        return np.asarray(self.contributions_to(asker, np.array([item]))[0])
 
-    def without_each(self, asker: Askers, item: int) -> Float32:
-        """One asker's score of an item, then that without each event: float32, shape (1 + events,)."""
+    def contributions_to(self, asker: Askers, items: Int64) -> Float32:
+        """The same for some items: float32, shape (items, events)."""
+        scores = self.without_each(asker, items)
+        return np.asarray(scores[:, :1] - scores[:, 1:], dtype=np.float32)
+
+    def without_each(self, asker: Askers, items: Int64) -> Float32:
+        """One asker's scores of some items, then those without each event: float32, (items, 1 + events)."""
         explained = self._explanation(asker.histories)
-        return explained.spread(explained.vectors @ self._network.items[item])
+        return explained.spread(self._network.items[items] @ explained.vectors.T)
 
-    def chances_without_each(self, asker: Askers, item: int) -> Float32:
-        """The same of the log of an item's chance, by the softmax over all items."""
+    def chances_without_each(self, asker: Askers, items: Int64) -> Float32:
+        """The same of the logs of the items' chances, by the softmax over all items."""
         explained = self._explanation(asker.histories)
         if explained.totals is None:
             explained.totals = self._totals(explained.vectors)
-        return explained.spread(explained.vectors @ self._network.items[item] - explained.totals)
+        return explained.spread(self._network.items[items] @ explained.vectors.T - explained.totals)
 
     def similar(self, items: Int32) -> Float32:
         """The cosine between items' vectors."""
@@ -133,18 +144,26 @@ class NetworkScorer:
         key = tuple(None if array is None else array.tobytes() for array in arrays)
         explained = self._explained
         if explained is None or explained.key != key:
-            standing, latest = self._standing(history), self._network.longest
-            # Without one of the last events, one more of the earlier ones counts.
-            near = _picked(history, standing[-latest - 1 :])
-            places = standing[-latest:]
-            explained = _Explanation(
-                key=key,
-                events=len(history.items),
-                places=places,
-                vectors=self._vectors(less_each(near, len(places))),
-            )
+            places, vectors = self._without_each(history)
+            explained = _Explanation(key=key, events=len(history.items), places=places, vectors=vectors)
             self._explained = explained
         return explained
+
+    def _without_each(self, history: Histories) -> tuple[Int64, Float32]:
+        """Which events are left out, and what is asked for with all and without each."""
+        standing, latest = self._standing(history), self._network.longest
+        # Without one of the last events, one more of the earlier ones counts.
+        near = _picked(history, standing[-latest - 1 :])
+        whole = self._vectors(history)
+        n = min(len(near.items), latest, LEFT_OUT)
+        quickly = self._network.without_each(near, n) if n > 1 else None
+        if quickly is not None:
+            return standing[-n:], np.vstack([whole, quickly / self._temperature])
+        n = min(n, max(_FEWEST, _EVENTS // max(len(near.items), 1)))
+        likings = self._network.items[near.items[-min(len(near.items), latest) :]] @ whole[0]
+        chosen = np.sort(np.argsort(-likings, kind="stable")[:n]) + max(len(near.items) - latest, 0)
+        vectors = self._vectors(less_each(near, chosen))
+        return standing[-latest - 1 :][chosen], vectors
 
     def _totals(self, vectors: Float32) -> Float32:
         """The log of what all items' chances are divided by: float32, shape (vectors,)."""
@@ -207,9 +226,14 @@ def log_totals(scores: Float32) -> Float32:
     return np.asarray(highest + np.log(shifted.sum(axis=1)), dtype=np.float32)
 
 
-def less_each(history: Histories, latest: int) -> Histories:
-    """One history as it is, then without each of its `latest` last events."""
+def last_places(history: Histories) -> Int64:
+    """Where the events of one history stand that are left out one by one: int64."""
     n = len(history.items)
-    kept = np.ones((1 + latest, n), dtype=np.bool_)
-    kept[np.arange(1, 1 + latest), np.arange(n - latest, n)] = False
+    return np.arange(max(n - LEFT_OUT, 0), n)
+
+
+def less_each(history: Histories, places: Int64) -> Histories:
+    """One history as it is, then without each of the events in some places."""
+    kept = np.ones((1 + len(places), len(history.items)), dtype=np.bool_)
+    kept[np.arange(1, 1 + len(places)), places] = False
     return history.take(np.zeros(len(kept), np.int64)).keep(kept.ravel())

@@ -22,7 +22,7 @@ import numpy as np
 
 from matinee.answers.context import Context
 from matinee.answers.decay import known
-from matinee.answers.network import NetworkScorer, less_each, log_totals
+from matinee.answers.network import NetworkScorer, last_places, less_each, log_totals
 from matinee.core.errors import SettingsError
 from matinee.core.promise import Part, Scorer
 from matinee.core.types import Askers, Bool, Float32, Float64, Histories, Int32, Int64
@@ -44,8 +44,8 @@ class ScoresSome(Protocol):
 class LeavesOut(Protocol):
     """A scorer that knows a quick way to leave events out."""
 
-    def without_each(self, asker: Askers, item: int) -> Float32:
-        """One asker's score of an item, then that without each event: float32, shape (1 + events,)."""
+    def without_each(self, asker: Askers, items: Int64) -> Float32:
+        """One asker's scores of some items, then those without each event: float32, (items, 1 + events)."""
 
 
 class ProductScorer:
@@ -132,13 +132,18 @@ class ProductScorer:
 
     def contributions(self, asker: Askers, item: int) -> Float32:
         """The loss of an item's score when each event is left out: float32, shape (events,)."""
+        return np.asarray(self.contributions_to(asker, np.array([item]))[0])
+
+    def contributions_to(self, asker: Askers, items: Int64) -> Float32:
+        """The same for some items: float32, shape (items, events)."""
         there = known(asker.histories, self._n)
         left = int(there.sum()) - np.concatenate([np.zeros(1, np.int64), there.astype(np.int64)])
         weights = self._weights[:, self._sorts(left)]
-        scores = self._network.chances_without_each(asker, item).astype(np.float64)
+        scores = self._network.chances_without_each(asker, items).astype(np.float64)
         for partner, floor, mine in zip(self._partners, self._floors, weights, strict=True):
-            scores += mine * np.log(np.maximum(self._without_each(partner, asker, item), floor))
-        return np.asarray(scores[0] - scores[1:], dtype=np.float32)
+            if mine.any():
+                scores += mine * np.log(np.maximum(self._without_each(partner, asker, items), floor))
+        return np.asarray(scores[:, :1] - scores[:, 1:], dtype=np.float32)
 
     def similar(self, items: Int32) -> Float32:
         """The network's likeness."""
@@ -148,14 +153,18 @@ class ProductScorer:
         """Which weights histories of so many events have: int64, of the same shape."""
         return np.searchsorted(self._lengths, counts, side="right")
 
-    def _without_each(self, partner: Scorer, asker: Askers, item: int) -> Float32:
+    def _without_each(self, partner: Scorer, asker: Askers, items: Int64) -> Float32:
         if isinstance(partner, LeavesOut):
-            return partner.without_each(asker, item)
-        shorter = less_each(asker.histories, len(asker.histories.items))
+            return partner.without_each(asker, items)
+        places = last_places(asker.histories)
+        shorter = less_each(asker.histories, places)
         copies = Askers(histories=shorter, viewers=np.repeat(asker.viewers, len(shorter)))
         size = max(1, _KEPT_CELLS // max(self._n, 1))
         blocks = [np.arange(start, min(start + size, len(copies))) for start in range(0, len(copies), size)]
-        return np.concatenate([partner.score(copies.take(block))[:, item] for block in blocks])
+        found = np.concatenate([partner.score(copies.take(block))[:, items] for block in blocks])
+        scores = np.repeat(found[:1], 1 + len(asker.histories.items), axis=0)
+        scores[1 + places] = found[1:]
+        return scores.T
 
 
 def _some(scorer: Scorer, asker: Askers, codes: Int64) -> Float32:

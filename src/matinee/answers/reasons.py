@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from matinee.core.promise import Scorer
-from matinee.core.types import Askers, Float32, Int32
+from matinee.core.types import Askers, Float32, Int32, Int64
 
 POPULAR = "popular now"
 
@@ -45,44 +45,63 @@ class Explains(Protocol):
         """Sentences for one asker (one row) and one item; empty where it has nothing to say."""
 
 
+@runtime_checkable
+class Contributes(Protocol):
+    """A scorer that says at once what events add to the scores of some items."""
+
+    def contributions_to(self, asker: Askers, items: Int64) -> Float32:
+        """As `contributions`, a row an item: float32, shape (items, events)."""
+
+
 def reasons(
     scorer: Scorer,
     asker: Askers,
-    item: int,
+    items: Sequence[int],
     title: Callable[[int], str],
     verbs: Sequence[str] = (),
-) -> list[str]:
-    """Why a personal answer holds an item.
+) -> list[list[str]]:
+    """Why a personal answer holds its items.
 
     Args:
         scorer: the model's scorer.
         asker: one asker.
-        item: the item's code.
+        items: the items' codes.
         title: from an item's code to what people call it.
         verbs: what was done at each event of the history; empty: "watched".
 
     Returns:
-        The scorer's own words where it has any, else one sentence that names at most two items;
+        For each item the scorer's own words where it has any, else one sentence that names at most two items;
         nothing where no event of the history speaks for the item.
     """
-    if isinstance(scorer, Explains):
-        own = scorer.reasons(asker, item)
-        if own:
-            return own
+    said = [scorer.reasons(asker, item) for item in items] if isinstance(scorer, Explains) else []
     history = asker.histories.items
-    if not len(history):
-        return []
-    named = strongest(history, scorer.contributions(asker, item))
-    if not named:
-        return []
+    silent = [place for place in range(len(items)) if not (said and said[place])]
+    said = said or [[] for _ in items]
+    if not len(history) or not silent:
+        return said
+    codes = np.array([items[place] for place in silent], dtype=np.int64)
     last = {int(code): place for place, code in enumerate(history)}
+    for place, row in zip(silent, _contributions(scorer, asker, codes), strict=True):
+        named = [(title(code), verbs[last[code]] if verbs else "watched") for code in strongest(history, row)]
+        if named:
+            said[place] = [_because(named)]
+    return said
+
+
+def _contributions(scorer: Scorer, asker: Askers, codes: Int64) -> Float32:
+    if isinstance(scorer, Contributes):
+        return scorer.contributions_to(asker, codes)
+    return np.stack([scorer.contributions(asker, int(code)) for code in codes])
+
+
+def _because(named: Sequence[tuple[str, str]]) -> str:
+    """A sentence that names titles and what was done with each."""
     parts: list[str] = []
     spoken = ""
-    for code in named:
-        verb = verbs[last[code]] if len(verbs) else "watched"
-        parts.append(title(code) if verb == spoken else f"{verb} {title(code)}")
+    for title, verb in named:
+        parts.append(title if verb == spoken else f"{verb} {title}")
         spoken = verb
-    return [f"because you {' and '.join(parts)}"]
+    return f"because you {' and '.join(parts)}"
 
 
 def strongest(history: Int32, contributions: Float32) -> list[int]:

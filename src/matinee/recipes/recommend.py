@@ -66,15 +66,16 @@ def recommend_one(
         unknown = int(lacking[0])
     codes, scores, told = model.answer(asker, k, Shelf(model.log, rules))
     personal = bool(told[0])
+    given = [int(code) for code in codes[0] if code >= 0]
+    reasons = model.reasons_of(asker, given, personal=personal)
     items = [
         {
             "item": model.log.items.id(code),
             "title": model.title(code),
             "score": float(score),
-            "reasons": model.reasons(asker, int(code), personal=personal),
+            "reasons": why,
         }
-        for code, score in zip(codes[0], scores[0], strict=True)
-        if code >= 0
+        for code, score, why in zip(given, scores[0, : len(given)], reasons, strict=True)
     ]
     return {
         "user": user,

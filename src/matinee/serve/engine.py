@@ -326,20 +326,20 @@ class Engine:
         why: tuple[str, ...] = (),
     ) -> Answer:
         ask, ready = asked.ask, asked.ready
-        items = []
-        for one in placed:
-            said: tuple[str, ...] = ()
-            if ask.reasons:
-                said = why or ready.reasons(asked.taken, one.code, personal=personal)
-            items.append(
-                Recommended(
-                    item=ready.live.id(one.code),
-                    title=ready.live.title(one.code),
-                    score=one.score,
-                    reasons=said,
-                    pinned=one.pinned,
-                )
+        said: Sequence[tuple[str, ...]] = [()] * len(placed)
+        if ask.reasons:
+            codes = [one.code for one in placed]
+            said = [why] * len(placed) if why else ready.reasons(asked.taken, codes, personal=personal)
+        items = [
+            Recommended(
+                item=ready.live.id(one.code),
+                title=ready.live.title(one.code),
+                score=one.score,
+                reasons=words,
+                pinned=one.pinned,
             )
+            for one, words in zip(placed, said, strict=True)
+        ]
         told = recommendation_id.Told(
             placement=ask.placement, bundle=ready.name, source=source, arm=asked.arm, time_ms=asked.now_ms
         )

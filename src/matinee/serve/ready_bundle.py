@@ -142,14 +142,16 @@ class ReadyBundle:
             found[np.ix_(rows, known)] = likeness[:, codes[known]]
         return found / max(float(np.abs(found).max(initial=0.0)), 1e-12)
 
-    def reasons(self, taken: Taken, code: int, *, personal: bool) -> tuple[str, ...]:
-        """Why an answer holds an item."""
-        if code >= self.live.known:
-            return ()
+    def reasons(self, taken: Taken, codes: Sequence[int], *, personal: bool) -> list[tuple[str, ...]]:
+        """Why an answer holds its items; nothing is said of what only the store knows."""
+        known = [code for code in codes if code < self.live.known]
         if not personal or self.for_everybody:
-            return (POPULAR,)
-        verbs = [verb_of(kind) for kind in taken.kinds]
-        return tuple(reasons(self.model.scorer, taken.asker, code, self.called, verbs))
+            said: dict[int, tuple[str, ...]] = dict.fromkeys(known, (POPULAR,))
+        else:
+            verbs = [verb_of(kind) for kind in taken.kinds]
+            found = reasons(self.model.scorer, taken.asker, known, self.called, verbs)
+            said = {code: tuple(words) for code, words in zip(known, found, strict=True)}
+        return [said.get(code, ()) for code in codes]
 
     def called(self, code: int) -> str:
         """An item's title, or its id where it has none."""
