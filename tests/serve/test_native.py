@@ -122,10 +122,10 @@ def test_times_are_iso_8601_or_milliseconds(net, time, ms):
         (0, 422, "is 1970-01-01; milliseconds"),
         ("9999-12-31T23:59:59Z", 422, "ahead of"),
         ("1969-12-31T23:59:59Z", 422, "from 1970 on"),
-        ("2023-11-14T22:13:20", 400, "timezone"),
-        ("yesterday", 400, "RFC3339"),
-        (-1, 400, ">= 0"),
-        (1.5, 400, "float"),
+        ("2023-11-14T22:13:20", 400, "with its offset"),
+        ("yesterday", 400, "is 'yesterday': expected a moment"),
+        (-1, 400, "is -1: expected a moment"),
+        (1.5, 400, "is 1.5: expected a moment"),
     ],
 )
 def test_times_that_cannot_be_are_refused_by_name(net, time, status, words):
@@ -140,14 +140,24 @@ def test_times_that_cannot_be_are_refused_by_name(net, time, status, words):
     [
         ({}, 400, "events", "Neither"),
         ({"events": [{"user": "u", "kind": "v"}]}, 400, "events[0].item", "missing"),
-        ({"events": [{"user": "u", "kind": "v", "item": ""}]}, 400, "events[0].item", "length >= 1"),
-        ({"events": [{"user": "u" * 257, "kind": "v", "item": "i"}]}, 400, "events[0].user", "<= 256"),
+        (
+            {"events": [{"user": "u", "kind": "v", "item": ""}]},
+            400,
+            "events[0].item",
+            "is '': expected a text of 1",
+        ),
+        (
+            {"events": [{"user": "u" * 257, "kind": "v", "item": "i"}]},
+            400,
+            "events[0].user",
+            "of 257 characters",
+        ),
         ({"events": [{"user": "u", "kind": "v", "item": "i", "itme": 1}]}, 400, "events[0].itme", "itme"),
         ({"events": [{"user": "u", "kind": "v", "item": "a\0b"}]}, 422, "events[0].item", "U+0000"),
-        ({"events": [{"user": 7, "kind": "v", "item": "i"}]}, 400, "events[0].user", "expected str"),
+        ({"events": [{"user": 7, "kind": "v", "item": "i"}]}, 400, "events[0].user", "is 7: expected a text"),
         ({"events": [{"user": "u", "kind": "v", "item": "i"}] * 6}, 413, None, "at most 5"),
-        ({"impressions": [{"user": "u", "items": []}]}, 400, "impressions[0].items", ">= 1"),
-        ([], 400, None, "expected object"),
+        ({"impressions": [{"user": "u", "items": []}]}, 400, "impressions[0].items", "an empty list"),
+        ([], 400, None, "expected an object"),
     ],
 )
 def test_what_is_not_described_is_refused_and_nothing_of_it_kept(net, body, status, field, words):
@@ -165,11 +175,11 @@ def test_words_of_their_own_are_bounded(net):
     ("body", "words"),
     [
         (b"", "found nothing"),
-        (b"{", "truncated"),
-        (b'{"user": NaN}', "invalid character"),
+        (b"{", "ends too early"),
+        (b'{"user": NaN}', "does not belong there (byte 9)"),
         (b'{"user": "\xff"}', "not UTF-8"),
         (b'{"user": "\\ud800"}', "JSON"),
-        (b'{"history": ' + b"[" * 100_000, "expected str | object, got array"),
+        (b'{"history": ' + b"[" * 100_000, "history[0] is a list: expected a text"),
         (b'{"most": {"a": 1e999}}', "out of range"),
     ],
 )
@@ -195,7 +205,9 @@ def test_only_json_is_taken_since_a_page_of_another_site_can_send_anything_else(
 
 def test_whole_numbers_may_bear_a_point(net):
     assert len(net.ask("POST", "/v1/recommend", json={"k": 3.0, "offset": 0.0}).json()["items"]) == 3
-    assert "float" in no(net.ask("POST", "/v1/recommend", json={"k": 3.5}), 400, "k")
+    assert "k is 3.5: expected a whole number" in no(
+        net.ask("POST", "/v1/recommend", json={"k": 3.5}), 400, "k"
+    )
 
 
 def test_what_if_says_what_moves_and_stores_nothing(net):

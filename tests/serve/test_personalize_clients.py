@@ -441,7 +441,7 @@ def test_answers_are_those_of_the_service_model(server):
 def test_what_is_no_json_and_what_is_too_much(server):
     answer = httpx.post(f"{server.url}/events", content=b"{")
     assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (400, "SerializationException")
-    assert answer.json()["message"].startswith("The body is no JSON")
+    assert answer.json()["message"].startswith("Expected a body of JSON, found one that ends")
     deep = httpx.post(f"{server.url}/recommendations", content=b"[" * 100_000)
     assert deep.status_code == 400
     nul = httpx.post(f"{server.url}/recommendations", json={"campaignArn": CAMPAIGN, "userId": "a\x00"})

@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from matinee.core.errors import MatineeError
 from matinee.serve import native
 from matinee.serve.body import Bounded, Malformed, too_big
-from matinee.serve.faces import Face, Faces, faces_of
+from matinee.serve.faces import Face, Faces, faces_of, in_words_of
 from matinee.serve.keys import READ, Keys, key_of
 from matinee.serve.operations import Call, Operation, Resource, Table
 from matinee.serve.refusals import Forbidden, Refusal
@@ -32,7 +32,7 @@ _PROMETHEUS: Header = (b"content-type", b"text/plain; version=0.0.4; charset=utf
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _OURS = no(500, "Something went wrong here, not with the request; the server's log says what.")
 _LOOKED_AT = frozenset(
-    {b"authorization", b"x-api-key", b"host", b"origin", b"sec-fetch-site", b"content-length"}
+    {b"accept", b"authorization", b"x-api-key", b"host", b"origin", b"sec-fetch-site", b"content-length"}
 )
 
 
@@ -99,27 +99,40 @@ class App:
             await send({"type": "websocket.close", "code": 1003, "reason": "There are no sockets here."})
 
     async def _http(self, scope: Scope, receive: Receive, send: Outgoing) -> None:
-        bodiless = scope["method"] == "HEAD"
+        found = {name: value for name, value in scope["headers"] if name in _LOOKED_AT}
+        broken: Exception | None = None
         try:
-            found = {name: value for name, value in scope["headers"] if name in _LOOKED_AT}
             self._refuse_foreign(scope, found)
             at = self._table.find(scope.get("raw_path") or scope["path"].encode())
             if at is None:
                 await self._faces(scope, receive, send, found)
                 return
             reply = await self._native(at[0], at[1], scope, receive, found)
-        except (MatineeError, HTTPException) as error:
-            if send.begun:
-                raise
-            reply = _reply_to(error)
         except ConnectionResetError:
             # Who went away is told nothing.
             return
-        except Exception:
-            if not send.begun:
-                await send_reply(send.plain, _OURS, bodiless=bodiless)
-            raise
-        await send_reply(send.plain, reply, bodiless=bodiless)
+        except Exception as error:
+            if send.begun:
+                raise
+            said = self._said_to(error, scope)
+            reply, broken = (_OURS, error) if said is None else (said, None)
+        if reply.status >= HTTPStatus.BAD_REQUEST:
+            reply = in_words_of(reply, scope["path"], found.get(b"accept", b"").decode("latin-1"))
+        await send_reply(send.plain, reply, bodiless=scope["method"] == "HEAD")
+        if broken is not None:
+            raise broken
+
+    def _said_to(self, error: Exception, scope: Scope) -> Reply | None:
+        """The no that an error is; None where it is a mistake of ours."""
+        if isinstance(error, MatineeError):
+            return refused(error if isinstance(error, Refusal) else Malformed(str(error)))
+        if not isinstance(error, HTTPException):
+            return None
+        if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+            return no(error.status_code, error.detail)
+        known = ", ".join(self._routers.methods(scope))
+        words = f"This path does not know {scope['method'][:20]}: it knows {known}."
+        return no(error.status_code, words, None, (b"allow", known.encode()))
 
     async def _native(
         self,
@@ -142,6 +155,8 @@ class App:
             raise too_big(self._limits)
         if scope["method"] not in _READING:
             receive = Bounded(receive, self._limits)
+        # So that a method which a path does not know is refused here, not by the router.
+        scope["app"] = self
         await router(scope, receive, send)
 
     def _refuse_foreign(self, scope: Scope, found: Mapping[bytes, bytes]) -> None:
@@ -188,15 +203,6 @@ def _figures(metrics: Metrics) -> Operation:
     return Operation(
         method="GET", path="/metrics", handler=figures, tag="Health", summary="Figures", scope=READ
     )
-
-
-def _reply_to(error: MatineeError | HTTPException) -> Reply:
-    if isinstance(error, HTTPException):
-        headers = tuple(
-            (name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()
-        )
-        return no(error.status_code, error.detail, None, *headers)
-    return refused(error if isinstance(error, Refusal) else Malformed(str(error)))
 
 
 def _host(header: bytes) -> str:

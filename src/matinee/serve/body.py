@@ -12,11 +12,20 @@ from starlette.types import Message, Receive
 
 from matinee.serve.refusals import Refusal, TooBig
 from matinee.serve.service import Limits
+from matinee.serve.wrong_shape import UNSEEN, wrong_shape
 
 T = TypeVar("T")
 # What a database of text cannot keep.
 NUL = "\x00"
-_PLACE = re.compile(r"(?s)^(.*?) - at `(key in )?\$?(.*)`$")
+# What msgspec says of a text that is no JSON, and what is said here.
+_NO_JSON = {
+    "Input data was truncated": "one that ends too early",
+    "trailing characters": "something after its end",
+    "invalid character": "a character that does not belong there",
+    "object keys must be strings": "a name that is not in double quotes",
+    "invalid number": "a number that is written otherwise",
+    "Number out of range": "a number out of range",
+}
 
 
 class Malformed(Refusal):
@@ -31,6 +40,10 @@ class Malformed(Refusal):
     def __init__(self, message: str, field: str | None = None, status: int | None = None) -> None:
         super().__init__(message, status)
         self.field = field
+
+
+class NotJson(Malformed):
+    """What was sent is no JSON at all."""
 
 
 class Contradiction(Malformed):
@@ -119,7 +132,8 @@ def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """JSON as the decoder's type.
 
     Raises:
-        Malformed: it is no JSON, or not of this shape.
+        NotJson: it is no JSON.
+        Malformed: it is not of this shape.
         Contradiction: a text holds the character U+0000.
     """
     try:
@@ -128,15 +142,30 @@ def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         if b"\\u0000" in body:
             refuse_nul(msgspec.to_builtins(value))
     except msgspec.ValidationError as error:
-        raise malformed(error) from None
+        raise malformed(error, decoder.type, _seen(body)) from None
     except UnicodeDecodeError as error:
-        raise Malformed(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
+        raise NotJson(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
     except msgspec.DecodeError as error:
-        found = "nothing" if not body.strip() else str(error).removeprefix("JSON is malformed: ")
-        raise Malformed(f"Expected a body of JSON, found {found}.") from None
+        raise NotJson(f"Expected a body of JSON, found {_no_json(body, str(error))}.") from None
     except RecursionError:
-        raise Malformed("The JSON is nested deeper than is taken in: keep it flat.") from None
+        raise NotJson("The JSON is nested deeper than is taken in: keep it flat.") from None
     return value
+
+
+def _no_json(body: bytes, text: str) -> str:
+    if not body.strip():
+        return "nothing"
+    byte = re.search(r"\(byte (\d+)\)", text)
+    words = next((said for sign, said in _NO_JSON.items() if sign in text), "something else")
+    return f"{words} (byte {byte[1]})" if byte else words
+
+
+def _seen(body: bytes) -> Any:
+    """A body as plain values, to be looked at again; UNSEEN where it cannot be."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return UNSEEN
 
 
 def _fitting(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
@@ -158,20 +187,16 @@ def _whole(value: Any) -> Any:
     return [_whole(part) for part in value] if isinstance(value, list) else value
 
 
-def malformed(error: msgspec.ValidationError) -> Malformed:
-    """A violated description in the words of this house."""
-    found = _PLACE.match(str(error))
-    text, place = (found[1], found[3].lstrip(".")) if found else (str(error), "")
-    unknown = re.match(r"Object contains unknown field `(.*)`$", text, re.DOTALL)
-    if unknown:
-        place = f"{place}.{unknown[1]}".lstrip(".")
-        return Malformed(f"Nothing here is called {place!r}: leave it out, or see /openapi.json.", place)
-    missing = re.match(r"Object missing required field `(.*)`$", text, re.DOTALL)
-    if missing:
-        place = f"{place}.{missing[1]}".lstrip(".")
-        return Malformed(f"{place!r} is missing: see /openapi.json.", place)
-    text = text.replace("`", "")
-    return Malformed(f"{place or 'The body'}: {text[:1].lower()}{text[1:]}.", place or None)
+def malformed(error: msgspec.ValidationError, shape: Any, value: Any = UNSEEN) -> Malformed:
+    """A violated description in the words of this house.
+
+    Args:
+        error: what msgspec says.
+        shape: what was described.
+        value: what was sent.
+    """
+    told = wrong_shape(error, shape, value)
+    return Malformed(told.sentence, told.place)
 
 
 def refuse_nul(value: Any, place: str = "") -> None:

@@ -1,4 +1,8 @@
-"""The faces that Starlette routes: Gorse, Personalize and the page, by the first word of a path."""
+"""The faces that Starlette routes: Gorse, Personalize and the page, by the first word of a path.
+
+What no face answers is refused here in the way that whoever asked reads: in a browser as a page, on Gorse's
+paths as plain text, anywhere else as JSON.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Router
+from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from matinee.serve import gorse, page, personalize
 from matinee.serve.keys import ADMIN, Keys, browser_key_of
+from matinee.serve.page.frame import HEADERS, refused_page
 from matinee.serve.refusals import Forbidden, NotFound, Unauthorised
+from matinee.serve.replies import TEXT, Header, Reply, message_of, prefers_page
 from matinee.serve.service import Service
 
 GORSE, PERSONALIZE, PAGE = "gorse", "personalize", "page"
+_HTML: Header = (b"content-type", b"text/html; charset=utf-8")
+_GORSE_WORD = "api"
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,32 @@ class Faces:
     def at(self, path: str) -> Router:
         """What routes the paths of a first word."""
         return self._by_word.get(_word(path), self._nowhere)
+
+    def methods(self, scope: Scope) -> list[str]:
+        """The methods that a path knows, where it does not know the one that was sent."""
+        partly = (
+            route
+            for route in self.at(scope["path"]).routes
+            if isinstance(route, Route) and route.matches(scope)[0] is Match.PARTIAL
+        )
+        return sorted({method for route in partly for method in route.methods or ()})
+
+
+def in_words_of(reply: Reply, path: str, accept: str) -> Reply:
+    """A no as whoever asked reads it, with the same sentence and status.
+
+    Args:
+        reply: the no, as JSON.
+        path: what was asked.
+        accept: the header Accept.
+    """
+    if prefers_page(accept):
+        theirs = tuple((name.lower().encode(), value.encode()) for name, value in HEADERS.items())
+        shown = refused_page(message_of(reply), reply.status).encode()
+        return reply._replace(body=shown, headers=(*reply.headers, *theirs), kind=_HTML)
+    if _word(path) == _GORSE_WORD:
+        return reply._replace(body=" ".join(message_of(reply).split()).encode(), kind=TEXT)
+    return reply
 
 
 def _router(routes: list[BaseRoute]) -> Router:

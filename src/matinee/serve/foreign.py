@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -13,7 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from matinee.data.times import to_ms
-from matinee.serve.body import NUL, Bounded, read_body, refuse_nul
+from matinee.serve.body import NUL, Bounded, read_body
+from matinee.serve.body import decoded as read
 from matinee.serve.records import LONGEST_ID
 from matinee.serve.refusals import Refusal
 from matinee.serve.service import Limits
@@ -31,10 +33,6 @@ _OTHER_WAYS = (
 )
 
 
-class NotJson(Refusal):
-    """What was sent is no JSON at all."""
-
-
 async def body_of(request: Request, limits: Limits) -> bytes:
     """The body of a request.
 
@@ -50,17 +48,12 @@ def decoded(body: bytes, shape: Any) -> Any:
     Raises:
         Refusal: it is no JSON, not of the shape, or holds a character that no store keeps.
     """
-    try:
-        value = msgspec.json.decode(body, type=shape)
-        if b"\\u0000" in body:
-            refuse_nul(msgspec.to_builtins(value))
-        return value
-    except msgspec.ValidationError as error:
-        raise Refusal(f"The body is not as expected: {str(error).rstrip('.')}.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise NotJson(f"The body is no JSON: {str(error).rstrip('.')}.") from error
-    except RecursionError:
-        raise NotJson("The body is nested deeper than is taken in: keep it flat.") from None
+    return read(_decoder(shape), body)
+
+
+@cache
+def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(shape)
 
 
 def routes_of(path: str, handlers: Sequence[tuple[str, Handler]]) -> list[Route]:

@@ -1,9 +1,10 @@
 """Gorse's REST API, version 0.5, under /api: PyGorse, gorsejs and whatever else speaks it run unmodified.
 
 Every path is answered with and without a slash at its end; writes answer {"RowAffected": n}, a no is plain
-text. Where Gorse answers from lists that it computed some time ago, the answer here is made at the moment.
-Two things differ on purpose: deleting an item leaves the histories of those who chose it, and what is not
-there is answered with 404 where Gorse says 500 or changes nothing.
+text, into which `matinee.serve.faces` puts what is raised here. Where Gorse answers from lists that it
+computed some time ago, the answer here is made at the moment. Two things differ on purpose: deleting an item
+leaves the histories of those who chose it, and what is not there is answered with 404 where Gorse says 500 or
+changes nothing.
 """
 
 from __future__ import annotations
@@ -13,14 +14,13 @@ from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from matinee.core.errors import InputError
 from matinee.serve import gorse_answers, gorse_items, gorse_users
 from matinee.serve.foreign import Handler, routes_of
 from matinee.serve.keys import ADMIN, READ, WRITE, Keys
-from matinee.serve.refusals import Forbidden, Refusal, StoreError
+from matinee.serve.refusals import Forbidden, StoreError
 from matinee.serve.replies import is_foreign
 from matinee.serve.service import Service
 
@@ -142,17 +142,13 @@ async def health(service: Service, request: Request) -> Any:
 
 def _handler(service: Service, keys: Keys | None, answering: Answering, scope: str) -> Handler:
     async def handler(request: Request) -> Response:
-        try:
-            if keys is not None:
-                await keys.check(_key_of(request), scope)
-                if _writes(request):
-                    await keys.check(_key_of(request), WRITE)
-            if _writes(request) and _from_elsewhere(request):
-                raise Forbidden("A page of another site sent this: only this server's own pages may.")
-            content = await answering(service, request)
-        except (Refusal, InputError) as error:
-            status = getattr(error, "status", 400)
-            return PlainTextResponse(" ".join(str(error).split()), status)
+        if keys is not None:
+            await keys.check(_key_of(request), scope)
+            if _writes(request):
+                await keys.check(_key_of(request), WRITE)
+        if _writes(request) and _from_elsewhere(request):
+            raise Forbidden("A page of another site sent this: only this server's own pages may.")
+        content = await answering(service, request)
         return Response(msgspec.json.encode(content), media_type="application/json")
 
     return handler

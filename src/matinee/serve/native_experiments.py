@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from matinee.core.anytime import Sequential
-from matinee.serve.ab import Arm, Result, ShadowResult, create, experiments_of, stop
+from matinee.serve import conduct
+from matinee.serve.ab import Arm, Result, ShadowResult, experiments_of
 from matinee.serve.experiments import Experiment
 from matinee.serve.operations import Call, Operation
 from matinee.serve.refusals import NotFound
@@ -39,37 +40,17 @@ async def experiment(call: Call) -> Reply:
 
 async def begin_experiment(call: Call) -> Reply:
     """Begin an experiment; the same one again changes nothing."""
-    service, wanted = call.service, _wanted(call.path["name"], call.body)
-    if wanted.alias not in service.bundles.names():
-        known = ", ".join(sorted(service.bundles.names()))
-        raise NotFound(f"No bundle has the alias {wanted.alias!r}: aliases are {known}.")
-    for name in sorted(wanted.bundles()):
-        await service.bundles.check(name)
-    known_as = {one.name: one for one in await experiments_of(service.store)}
-    begun = known_as.get(wanted.name)
-    if begun is None or not _same(begun, wanted):
-        begun = await create(service.store, wanted, now_ms=service.now_ms())
-        await service.bundles.caught_up()
-    return said(_said(begun))
+    return said(_said(await conduct.begin(call.service, _wanted(call.path["name"], call.body))))
 
 
 async def stop_experiment(call: Call) -> Reply:
     """End an experiment; what it found stays."""
-    over = await stop(call.service.store, call.path["name"])
-    await call.service.bundles.caught_up()
-    return said(_said(over))
+    return said(_said(await conduct.end(call.service, call.path["name"])))
 
 
 def _wanted(name: str, sent: ExperimentSent) -> Experiment:
     shares = {arm: 1 / len(sent.arms) for arm in sent.arms} if sent.shares is None else sent.shares
     return Experiment(name=name, arms=sent.arms, shares=shares, alias=sent.alias, shadow=sent.shadow)
-
-
-def _same(known: Experiment, wanted: Experiment) -> bool:
-    """Whether an experiment that runs is the one that is wanted, the order of its arms included."""
-    plain, told = known.to_json(), wanted.to_json()
-    order = list(known.arms) == list(wanted.arms)
-    return order and plain == {**told, "since_ms": known.since_ms}
 
 
 def _said(one: Experiment) -> SaidExperiment:

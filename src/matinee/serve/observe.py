@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from matinee.serve.connection import HEADER_BYTES
+from matinee.serve.faces import in_words_of
 from matinee.serve.health import Health
 from matinee.serve.metrics import Metrics
+from matinee.serve.replies import no, send_reply
 from matinee.serve.request_log import RequestLog
 
 if TYPE_CHECKING:
@@ -66,13 +67,13 @@ class Observed:
         error = ""
         try:
             if _too_many_headers(scope):
-                await _refuse(431, "The request's header is larger than is taken.", scope, receive, seen)
+                await _refuse(431, "The request's header is larger than is taken.", scope, seen)
             else:
                 await self._app(scope, receive, seen)
         except Exception as broken:
             error = where(broken)
             if not seen.status:
-                await _refuse(500, "This is a defect of the server; its log says more.", scope, receive, seen)
+                await _refuse(500, "This is a defect of the server; its log says more.", scope, seen)
         finally:
             self._note(scope, seen, perf_counter() - began, error)
 
@@ -144,8 +145,10 @@ def _too_many_headers(scope: Scope) -> bool:
     return size > HEADER_BYTES
 
 
-async def _refuse(status: int, words: str, scope: Scope, receive: Receive, send: Send) -> None:
-    await JSONResponse({"error": words}, status)(scope, receive, send)
+async def _refuse(status: int, words: str, scope: Scope, send: Send) -> None:
+    accept = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+    told = in_words_of(no(status, words), scope["path"], accept.decode("latin-1"))
+    await send_reply(send, told, bodiless=scope["method"] == "HEAD")
 
 
 def where(error: Exception) -> str:

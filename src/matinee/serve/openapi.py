@@ -23,7 +23,8 @@ bring it say which answer they followed from.
 
 Times are sent as ISO 8601 with an offset or as milliseconds since 1970, UTC, and answered as milliseconds.
 Ids are texts of 1 to 256 characters, percent-encoded in paths, slashes included. What is not described
-here is refused. A request's header, its first line included, has 32 KiB at most.
+here is refused. A request's header, its first line included, has 32 KiB at most. Whoever would rather have
+`text/html`, as browsers do, is told every no as a page.
 """
 # What any operation may say, and what only those say that are sent something.
 _NOES = {

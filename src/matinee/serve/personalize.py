@@ -17,7 +17,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from matinee.core.errors import InputError
-from matinee.serve.foreign import Handler, NotJson, body_of, decoded, routes_of
+from matinee.serve.body import NotJson
+from matinee.serve.foreign import Handler, body_of, decoded, routes_of
 from matinee.serve.keys import READ, WRITE, Keys
 from matinee.serve.personalize_answers import ranking, recommendations
 from matinee.serve.personalize_events import put_events, put_items, put_users

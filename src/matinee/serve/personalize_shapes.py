@@ -39,7 +39,17 @@ _LONGEST_ARN = 256
 class Promotion(msgspec.Struct, rename="camel", kw_only=True):
     """A share of the answer that a filter chooses."""
 
-    name: Annotated[str, msgspec.Meta(max_length=63, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9\-_]*$")] | None = None
+    name: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                max_length=63,
+                pattern=r"^[a-zA-Z0-9][a-zA-Z0-9\-_]*$",
+                extra={"words": "a text of at most 63 letters, digits, - and _, the first no sign"},
+            ),
+        ]
+        | None
+    ) = None
     percent_promoted_items: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
     filter_arn: str | None = None
     filter_values: Values | None = None

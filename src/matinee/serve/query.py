@@ -58,7 +58,7 @@ class QueryReader:
         try:
             return msgspec.convert(found, self._shape)
         except msgspec.ValidationError as error:
-            raise malformed(error) from None
+            raise malformed(error, self._shape, found) from None
 
     def _take(self, found: dict[str, Any], name: str, text: str) -> None:
         kind = self._kinds.get(name)

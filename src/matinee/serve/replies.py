@@ -73,6 +73,33 @@ def no_headers(status: int) -> tuple[Header, ...]:
     return ((b"connection", b"close"),) if status in closes else ()
 
 
+def message_of(reply: Reply) -> str:
+    """The sentence of a no."""
+    return str(msgspec.json.decode(reply.body)["error"]["message"])
+
+
+def prefers_page(accept: str) -> bool:
+    """Whether a header Accept would rather have HTML than JSON or plain text, as those of browsers do."""
+    weights = {"text/html": 0.0, "application/json": 0.0, "text/plain": 0.0}
+    for part in accept.lower().split(","):
+        kind, *parameters = (word.strip() for word in part.split(";"))
+        if kind in weights:
+            weights[kind] = _weight(parameters)
+    page = weights.pop("text/html")
+    return page > max(weights.values())
+
+
+def _weight(parameters: list[str]) -> float:
+    for one in parameters:
+        name, _, value = one.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
 def is_foreign(site: str | None, origin: str | None, host: str) -> bool:
     """Whether a browser says that a page of another site sends this; False where no browser says anything.
 
@@ -93,7 +120,7 @@ def is_own(origin: str, host: str) -> bool:
 
 async def send_reply(send: Send, reply: Reply, *, bodiless: bool = False) -> None:
     """Send a reply; `bodiless`: its headers alone, as HEAD asks."""
-    headers = [*SECURITY, *reply.headers]
+    headers = [*(_beside(reply.headers) if reply.headers else SECURITY), *reply.headers]
     if reply.status != HTTPStatus.NO_CONTENT:
         headers.append(reply.kind)
     if reply.more is None and reply.status != HTTPStatus.NO_CONTENT:
@@ -107,3 +134,8 @@ async def send_reply(send: Send, reply: Reply, *, bodiless: bool = False) -> Non
         async for part in reply.more:
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+
+
+def _beside(theirs: tuple[Header, ...]) -> list[Header]:
+    names = {name for name, _ in theirs}
+    return [one for one in SECURITY if one[0] not in names]

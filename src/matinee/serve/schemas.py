@@ -250,6 +250,7 @@ class ItemSent(Struct, forbid_unknown_fields=True, kw_only=True):
                 max_length=2000,
                 pattern=r"^(https?://|/)",
                 extra_json_schema={"pattern": r"^(https?://|/)[^\u0000]*$"},
+                extra={"words": "an address that begins with http://, https:// or /"},
             ),
         ]
         | None,

@@ -8,7 +8,7 @@ from functools import cache, wraps
 from hashlib import blake2b
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
@@ -41,6 +41,17 @@ HEADERS = {
 }
 FOREVER = "public, max-age=31536000, immutable"
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+_NAMES = {
+    400: "This cannot be read",
+    401: "A key, please",
+    403: "Not with this",
+    404: "Nothing is here",
+    405: "Not like this",
+    409: "Not as things stand",
+    413: "Too much at once",
+    500: "A mistake of ours",
+    503: "Not now",
+}
 _FORM_BYTES = 64 * 1024
 _MOST_FIELDS = 200
 
@@ -84,9 +95,9 @@ class Page:
                     return render("key.html", values, status=401)
                 return await handler(request)
             except Refusal as refusal:
-                return refused(str(refusal), refusal.status)
+                return refused(str(refusal), refusal.status, _before(request))
             except InputError as error:
-                return refused(str(error), 400)
+                return refused(str(error), 400, _before(request))
 
         return screen
 
@@ -97,9 +108,38 @@ def render(template: str, values: Mapping[str, Any], *, status: int = 200) -> HT
     return HTMLResponse(text, status, HEADERS)
 
 
-def refused(message: str, status: int) -> HTMLResponse:
+def refused(message: str, status: int, back: str = "/") -> HTMLResponse:
     """A no as a screen."""
-    return render("no.html", {"message": message, "status": status}, status=status)
+    return HTMLResponse(refused_page(message, status, back), status, HEADERS)
+
+
+def refused_page(message: str, status: int, back: str = "/") -> str:
+    """The text of a screen that says no.
+
+    Args:
+        message: why, in a sentence.
+        status: HTTP's.
+        back: the screen that was there before.
+    """
+    values = {"message": message, "status": status, "name": _name_of(status), "back": back}
+    return _environment().get_template("no.html").render(values)
+
+
+def _name_of(status: int) -> str:
+    """What a status is called, for people."""
+    return _NAMES.get(status, "That did not work")
+
+
+def _before(request: Request) -> str:
+    """The screen of this server from which a request came; the first one where none is said."""
+    try:
+        came = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return "/"
+    again = request.method == "GET" and came.path == request.url.path
+    if again or came.netloc != request.headers.get("host") or came.path[:2] in ("", "//"):
+        return "/"
+    return f"{came.path}?{came.query}" if came.query else came.path
 
 
 def see(path: str) -> RedirectResponse:

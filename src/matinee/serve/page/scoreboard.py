@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -13,15 +11,13 @@ from starlette.routing import Route
 
 from matinee.report.charts import Dot, dot_chart
 from matinee.report.numbers import figure
-from matinee.serve.ab import Result, ShadowResult
 from matinee.serve.asking import DEFAULT_ALIAS
+from matinee.serve.page import experiments
+from matinee.serve.page.experiments import experiment_values
 from matinee.serve.page.frame import Page, render
-from matinee.serve.page.posters import shown
 from matinee.serve.service import BundleFacts
 
 _METRIC = "ndcg@10"
-# Whoever looks waits so long at most for what is being counted.
-_WAIT_S = 1.0
 _WIDE, _NARROW = 720, 300
 # Metrics of one scale, which one axis can hold.
 _SHARES = ("ndcg", "recall", "hit", "mrr", "map", "precision", "coverage")
@@ -30,49 +26,31 @@ _SHARES = ("ndcg", "recall", "hit", "mrr", "map", "precision", "coverage")
 def routes(page: Page) -> list[Route]:
     """The scoreboard's screen."""
 
-    async def screen(_request: Request) -> Response:
+    async def screen(request: Request) -> Response:
         service = page.service
         in_use = service.bundles.names().get(DEFAULT_ALIAS)
         facts = service.bundles.facts()
         used = next((one for one in facts if one.name == in_use), facts[0] if facts else None)
-        found = await service.watch.experiments(_WAIT_S)
-        shadows = service.watch.shadows()
+        told = await experiment_values(page, request, in_use)
+        for one in told["experiments"]:
+            one["chart"] = _difference_chart(one["dots"], one["first"]) if one["dots"] else ()
         values = {
             "here": "scoreboard",
             "used": used,
             "bundles": facts,
             "verdict": verdict(used),
             "charts": [] if used is None else _charts(used.facts),
-            "experiments": [_told(one, shadows.get(one.experiment.shadow or "")) for one in found or ()],
-            "counted_yet": found is not None,
+            **told,
         }
-        return render("scoreboard.html", values)
+        wrong = getattr(request.state, "wrong", None)
+        return render("scoreboard.html", values, status=200 if wrong is None else wrong.status)
 
-    return [page.get("/scoreboard", screen)]
+    return [page.get("/scoreboard", screen), *experiments.routes(page, screen)]
 
 
-def _told(found: Result, shadow: ShadowResult | None) -> dict[str, Any]:
-    """An experiment as the screen shows it."""
-    dots = [
-        Dot(label=name, mean=100 * one.mean, low=100 * one.low, high=100 * one.high, strong=one.decided)
-        for name, one in found.differences.items()
-        if not math.isnan(one.mean)
-    ]
-    title = ""
-    if dots:
-        first = shown(found.arms[0].name, 30)
-        title = f"points of click-through more than {first}, with 95 % interval"
-    return {
-        "is": found.experiment,
-        "since": _day(found.experiment.since_ms),
-        "arms": found.arms,
-        "differences": found.differences,
-        "verdict": found.sentence,
-        "trusted": not found.ratio_is_off,
-        "crossed": found.crossed,
-        "shadow": None if shadow is None else shadow.sentence,
-        "chart": _drawn(dots, title, "points more than the first") if dots else (),
-    }
+def _difference_chart(dots: Sequence[Dot], first: str) -> tuple[str, ...]:
+    title = f"points of click-through more than {first}, with 95 % interval"
+    return _drawn(list(dots), title, f"points more than {first}")
 
 
 def verdict(used: BundleFacts | None) -> str:
@@ -139,9 +117,3 @@ def _interval(found: Any) -> tuple[float, float, float] | None:
     mean = float(found["mean"])
     low, high = found.get("low"), found.get("high")
     return mean, mean if low is None else float(low), mean if high is None else float(high)
-
-
-def _day(moment_ms: int) -> str:
-    return (
-        datetime.fromtimestamp(moment_ms / 1000, UTC).strftime("%-d %B %Y") if moment_ms else "the beginning"
-    )
