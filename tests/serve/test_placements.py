@@ -62,6 +62,6 @@ def test_a_note_of_something_else_is_refused(note):
 
 def test_a_missing_or_broken_file_is_refused(tmp_path):
     (tmp_path / "bad.toml").write_text("[placements")
-    for name in ("bad.toml", "none.toml"):
-        with pytest.raises(DataError, match="TOML"):
+    for name, words in (("bad.toml", "TOML"), ("none.toml", "cannot be read: No such file")):
+        with pytest.raises(DataError, match=words):
             read_placements(tmp_path / name)

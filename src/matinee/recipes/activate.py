@@ -91,6 +91,8 @@ def rollback(bundles: Path, *, store: str | None = None, alias: str = DEFAULT_AL
     told = read_in_use(bundles)
     if store is None:
         there = [one for one in told.aliases.get(alias, ()) if one in names_in(bundles)]
+        if before is None:
+            raise InputError(f"{bundles}: no bundle is in use as {alias!r}: there is nothing to go back to.")
         if len(there) < 2:
             raise InputError(
                 f"{bundles}: no bundle was in use before {before}: there is nothing to go back to."

@@ -315,6 +315,6 @@ def _why_not(place: str, error: Exception) -> str:
         return f"{place} answered {error.code} {error.reason}."
     if isinstance(error, http.client.InvalidURL):
         return f"{place} is no address: expected one such as http://localhost:8087."
-    return (
-        f"{place} cannot be reached: {getattr(error, 'reason', None) or str(error) or type(error).__name__}."
-    )
+    reason = getattr(error, "reason", None) or error
+    why = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
+    return f"{place} cannot be reached: {why}."

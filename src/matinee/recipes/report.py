@@ -18,7 +18,7 @@ from matinee.recipes.activate import names_in, used_in
 from matinee.recipes.report_words import brought, kinds_words, unknown, verdict
 from matinee.recipes.store_log import refuse_missing, with_store
 from matinee.report.business_page import business_page
-from matinee.report.numbers import counted, money, seconds
+from matinee.report.numbers import counted, dollars, seconds
 from matinee.serve.ab import results
 from matinee.serve.attribution import Attribution, Rate, followed, told_of
 from matinee.serve.monitoring import Figures, figures
@@ -66,7 +66,7 @@ def report(
         InputError: the store or the bundle is unusable.
     """
     if not days > 0:
-        raise InputError(f"--days is {days}: expected more than none.")
+        raise InputError(f"--days is {days:g}: expected a number above 0.")
     refuse_missing(store)
     now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     folder = None if bundles is None else _bundle_of(bundles, store)
@@ -179,7 +179,7 @@ def _costs(fits: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def _cost(name: str, wall_s: float, words: str) -> dict[str, str]:
-    return {"name": name, "value": money(electricity_dollars(wall_s)), "words": words}
+    return {"name": name, "value": dollars(electricity_dollars(wall_s)), "words": words}
 
 
 def _rate(rate: Rate | None, name: str | None = None) -> dict[str, Any] | None:

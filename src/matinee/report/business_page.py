@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matinee.report import numbers
-from matinee.report.charts import Dot, dot_chart
+from matinee.report.charts import Dot, dot_charts
+from matinee.report.frame import framed
 
 _MOST_WEEKS = 13
 _MOST_ROWS = 8
@@ -18,45 +18,33 @@ def business_page(told: Mapping[str, Any]) -> str:
     Args:
         told: the JSON of `report`; every word in it is escaped.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("matinee.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("business.html")
+    both = [one for one in (told["personal"], told["for_all"]) if one]
     # Only numbers and text that their writer has escaped go in as markup.
-    page: str = template.render(
-        told=told,
-        weeks=_chart(told["weeks"][-_MOST_WEEKS:], "click-through by week (its Monday), with 95 % interval"),
-        kinds=_chart(
-            [one for one in (told["personal"], told["for_all"]) if one],
-            "click-through, with 95 % interval",
-            strong=0,
+    values = {
+        "told": told,
+        "weeks": _chart(told["weeks"][-_MOST_WEEKS:], "percent of answers followed, by week (its Monday)"),
+        "kinds": _chart(both, "percent of answers followed", strong=0),
+        "sources": _chart(_largest(told["sources"]), "percent of answers followed, by what ranked them"),
+        "placements": _chart(
+            _largest(told["placements"]), "percent of answers followed, by where they stood"
         ),
-        sources=_chart(_largest(told["sources"]), "click-through by what ranked the answer"),
-        placements=_chart(_largest(told["placements"]), "click-through by where it was shown"),
-        **{name: getattr(numbers, name) for name in ("figure", "percent", "seconds", "money", "counted")},
-    )
-    return page
+    }
+    return framed("business.html", values)
 
 
 def _chart(rates: Sequence[Mapping[str, Any]], title: str, strong: int | None = None) -> str:
-    """Dots of click-through: markup; empty where there is nothing to draw."""
+    """Dots of shares in percent: markup; empty where there is nothing to draw."""
     dots = [
         Dot(
             label=rate["name"] or "(not said)",
-            mean=rate["rate"]["mean"],
-            low=rate["rate"]["low"],
-            high=rate["rate"]["high"],
+            mean=100 * rate["rate"]["mean"],
+            low=100 * rate["rate"]["low"],
+            high=100 * rate["rate"]["high"],
             strong=place == strong,
         )
         for place, rate in enumerate(rates)
     ]
-    return dot_chart(dots, title)
+    return dot_charts(dots, f"{title}, with 95 % interval", digits=1)
 
 
 def _largest(rates: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

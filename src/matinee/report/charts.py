@@ -15,7 +15,8 @@ from matinee.report.numbers import figure
 _ROW = 30
 _TOP = 8
 _FOOT = 34
-_WIDTH = 720
+_WIDTH, _NARROW = 720, 300
+_OF_SHARES = 3
 _RIGHT = 64
 _LETTER = 7.4
 
@@ -39,7 +40,9 @@ class Dot:
     strong: bool = False
 
 
-def dot_chart(dots: Sequence[Dot], title: str, *, zero: bool = True, width: int = _WIDTH) -> str:
+def dot_chart(
+    dots: Sequence[Dot], title: str, *, zero: bool = True, width: int = _WIDTH, digits: int = _OF_SHARES
+) -> str:
     """A dot-and-interval chart.
 
     Args:
@@ -47,6 +50,7 @@ def dot_chart(dots: Sequence[Dot], title: str, *, zero: bool = True, width: int 
         title: what the axis measures; read out to those who cannot see.
         zero: whether the axis must hold 0, with a line there.
         width: of the drawing; the same letters look larger in a narrow one, which is what a phone needs.
+        digits: of the figures, after the point.
 
     Returns:
         An `<svg>` element as text; every word in it is escaped.
@@ -76,23 +80,47 @@ def dot_chart(dots: Sequence[Dot], title: str, *, zero: bool = True, width: int 
         parts.append(f'<text class="tick" {where} text-anchor="middle">{_tick_words(tick)}</text>')
     parts.append(f'<text class="tick" x="{left:.1f}" y="{bottom + 30}">{escape(title)}</text>')
     for row, dot in enumerate(dots):
-        parts.append(_row(dot, _TOP + _ROW * row + _ROW / 2, left, place))
+        parts.append(_row(dot, _TOP + _ROW * row + _ROW / 2, left, place, digits))
     return "".join(parts) + "</svg>"
 
 
-def _row(dot: Dot, y: float, left: float, at: Callable[[float], float]) -> str:
+def dot_charts(dots: Sequence[Dot], title: str, *, short: str = "", digits: int = _OF_SHARES) -> str:
+    """A dot chart for wide windows and one for a phone's: the style of the page shows one of them.
+
+    Args:
+        dots: the rows.
+        title: what the axis measures.
+        short: the same in fewer words, for the narrow one.
+        digits: of the figures, after the point.
+
+    Returns:
+        Two elements with the classes `wide` and `narrow`, as text; empty without dots.
+    """
+    if not dots:
+        return ""
+    wide = dot_chart(dots, title, digits=digits)
+    narrow = dot_chart(dots, short or title, width=_NARROW, digits=digits)
+    return f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
+
+
+def _row(dot: Dot, y: float, left: float, at: Callable[[float], float], digits: int) -> str:
     letters = min(32, int((left - 12) / 6.2))
     x, low, high = (at(value) for value in (dot.mean, dot.low, dot.high))
     kind = "strong" if dot.strong else "plain"
+    mean, least, most = (_words(value, digits) for value in (dot.mean, dot.low, dot.high))
     label = dot.label if len(dot.label) <= letters else dot.label[: letters - 1] + "…"
     return (
-        f'<g class="{kind}"><title>{escape(dot.label)}: {figure(dot.mean)} '
-        f"({figure(dot.low)} to {figure(dot.high)})</title>"
+        f'<g class="{kind}"><title>{escape(dot.label)}: {mean} ({least} to {most})</title>'
         f'<text class="label" x="{left - 12:.1f}" y="{y + 4:.1f}" text-anchor="end">{escape(label)}</text>'
         f'<line class="interval" x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5"/>'
-        f'<text class="value" x="{high + 10:.1f}" y="{y + 4:.1f}">{figure(dot.mean)}</text></g>'
+        f'<text class="value" x="{high + 10:.1f}" y="{y + 4:.1f}">{mean}</text></g>'
     )
+
+
+def _words(value: float, digits: int) -> str:
+    """A share without its leading zero; what has fewer digits is no share, and keeps it."""
+    return figure(value, digits) if digits >= _OF_SHARES else f"{value:.{digits}f}"
 
 
 def _ticks(low: float, high: float) -> list[float]:

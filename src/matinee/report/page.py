@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matinee.report import numbers
-from matinee.report.charts import Dot, dot_chart
+from matinee.report.charts import Dot, dot_charts
+from matinee.report.frame import framed
 from matinee.report.table import SHOWN, cost_words
 
 _COST_NAMES = ("fit, CPU", "search, CPU", "memory", "an answer", "electricity")
@@ -19,37 +19,26 @@ def scoreboard_page(board: Mapping[str, Any]) -> str:
     Args:
         board: the JSON of `compare`; every word in it is escaped.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("matinee.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # Only numbers and text that their writer has escaped go in as markup.
-    template = environment.get_template("scoreboard.html")
     k = board["at"][0]
     rows = [row for row in board["recommenders"] if not row.get("error")]
-    page: str = template.render(
-        board=board,
-        k=k,
-        rows=rows,
-        failed=[row for row in board["recommenders"] if row.get("error")],
-        charts=_charts(board, rows),
-        metrics=_metrics(board),
-        costs=[(row["name"], cost_words(row)) for row in rows],
-        cost_names=_COST_NAMES,
-        pairs=_pairs(board, f"ndcg@{k}"),
-        newcomers=[row for row in rows if row.get("newcomers")],
-        newcomer_metrics=[f"{kind}@{k}" for kind in SHOWN],
-        tries=[(row["name"], row["tries"]) for row in rows if row["tries"]],
-        settings=[(row["name"], settings_words(row["settings"])) for row in rows],
-        settings_words=settings_words,
-        **{name: getattr(numbers, name) for name in ("figure", "percent", "probability", "seconds")},
-    )
-    return page
+    # Only numbers and text that their writer has escaped go in as markup.
+    values = {
+        "board": board,
+        "k": k,
+        "rows": rows,
+        "failed": [row for row in board["recommenders"] if row.get("error")],
+        "charts": _charts(board, rows),
+        "metrics": _metrics(board),
+        "costs": [(row["name"], cost_words(row)) for row in rows],
+        "cost_names": _COST_NAMES,
+        "pairs": _pairs(board, f"ndcg@{k}"),
+        "newcomers": [row for row in rows if row.get("newcomers")],
+        "newcomer_metrics": [f"{kind}@{k}" for kind in SHOWN],
+        "tries": [(row["name"], row["tries"]) for row in rows if row["tries"]],
+        "settings": [(row["name"], settings_words(row["settings"])) for row in rows],
+        "settings_words": settings_words,
+    }
+    return framed("scoreboard.html", values)
 
 
 def settings_words(settings: Mapping[str, Any]) -> str:
@@ -78,7 +67,7 @@ def _charts(board: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list
     for metric, words in ((f"ndcg@{k}", "how high the choice stands"), (f"recall@{k}", "how much is found")):
         dots = [_dot(row["name"], row["metrics"].get(metric), board["chosen_on_validation"]) for row in rows]
         known = sorted((dot for dot in dots if dot is not None), key=lambda dot: -dot.mean)
-        charts.append(dot_chart(known, f"{metric}: {words}, with 95 % interval"))
+        charts.append(dot_charts(known, f"{metric}: {words}, with 95 % interval"))
     return charts
 
 
@@ -96,7 +85,7 @@ def _pairs(board: Mapping[str, Any], metric: str) -> dict[str, Any]:
         )
         for pair in rows
     ]
-    return {"rows": rows, "chart": dot_chart(dots, f"difference in {metric}, with 95 % interval")}
+    return {"rows": rows, "chart": dot_charts(dots, f"difference in {metric}, with 95 % interval")}
 
 
 def _dot(name: str, interval: Mapping[str, Any] | None, chosen: str | None) -> Dot | None:

@@ -60,16 +60,21 @@ def _coverage_row(found: Figures) -> dict[str, Any]:
         return _too_few("the catalogue", f"{counted(answers, 'answer')} shown")
     shown = cover.share_shown or 0.0
     words = (
-        f"{cover.shown or 0:,} of {counted(cover.items, 'item')} were shown to somebody, {cover.watched:,} "
-        f"were chosen; half of all choices fall on {counted(cover.half, 'item')}."
+        f"{cover.shown or 0:,} of {counted(cover.items, 'item')} {_were(cover.shown or 0)} shown to "
+        f"somebody, {cover.watched:,} {_were(cover.watched)} chosen; half of all choices fall on "
+        f"{counted(cover.half, 'item')}."
     )
     return _row("the catalogue", f"{percent(shown)} shown", words, shown >= _LITTLE_SHOWN)
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def _share_row(name: str, rate: Rate, words: str, limit: float) -> dict[str, Any]:
     if rate.shown < FEWEST_EVENTS or rate.viewers < FEWEST_VIEWERS:
         return _too_few(name, f"{rate.shown:,} of {counted(rate.viewers, 'viewer')}")
-    band = f"({percent(rate.rate.low)} to {percent(rate.rate.high)})"
+    band = f"Between {percent(rate.rate.low)} and {percent(rate.rate.high)}, with 95 % certainty,"
     return _row(name, percent(rate.rate.mean), f"{band} {words}", rate.rate.mean <= limit)
 
 

@@ -49,9 +49,10 @@ async def check_store(url: str) -> list[str]:
 def _path_of(url: str) -> Path:
     if not url.startswith(_SQLITE):
         # What was given may hold a password: only its beginning is repeated.
-        kind = url.split("://", maxsplit=1)[0] if "://" in url else "no scheme"
+        scheme, separator, _ = url.partition("://")
+        found = repr(f"{scheme[:20]}://...") if separator else "a name without any of these before it"
         raise InputError(
-            f"A store is named by sqlite:///FILE, sqlite:////FOLDER/FILE or postgresql://...; found {kind!r}."
+            f"A store is named by sqlite:///FILE, sqlite:////FOLDER/FILE or postgresql://...; found {found}."
         )
     name = url.removeprefix(_SQLITE)
     if not name or "\0" in name:

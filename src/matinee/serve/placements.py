@@ -31,7 +31,9 @@ def read_placements(path: Path) -> dict[str, Rules]:
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except OSError as error:
+        raise DataError(f"it cannot be read: {error.strerror}", file=path) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise DataError(f"expected a TOML file with tables [placements.NAME]: {error}", file=path) from error
     return placements_of(tables.get("placements", {}), f"{path}, [placements")
 

@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from matinee.testing.one_server import one_server, write_small_bundle
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -12,7 +14,51 @@ pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no brow
 
 ROW = ".cards [data-item]"
 SCREENS = ["/", "/?user=v001", "/?user=v001&q=the", "/?user=v001&whatif=i010", "/title?item=i001&user=v001",
-           "/title?item=long", "/title?item=quotes", "/scoreboard", "/health", "/challenge"]  # fmt: skip
+           "/title?item=long", "/title?item=quotes", "/scoreboard", "/health", "/challenge",
+           "/newcomer", "/nowhere", "/v1/recommend"]  # fmt: skip
+
+# Every text with its size, and its contrast with what lies behind it, as WCAG 2 reckons it; for a field it is
+# its edge's contrast.
+CONTRASTS = """
+() => {
+  const pen = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = (colour) => {
+    pen.clearRect(0, 0, 1, 1); pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1);
+    return [...pen.getImageData(0, 0, 1, 1).data];
+  };
+  const over = (top, under) => [0, 1, 2].map((n) => (top[n] * top[3] + under[n] * (255 - top[3])) / 255);
+  const ground = (one) => {
+    const layers = [];
+    for (let at = one; at; at = at.parentElement) layers.unshift(rgba(getComputedStyle(at).backgroundColor));
+    return layers.reduce((under, top) => over(top, under), [255, 255, 255]);
+  };
+  const light = (colour) => {
+    const linear = (n) => (n <= 0.03928 ? n / 12.92 : ((n + 0.055) / 1.055) ** 2.4);
+    const part = colour.map((n) => linear(n / 255));
+    return 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2];
+  };
+  const ratio = (a, b) => {
+    const [low, high] = [light(a), light(b)].sort((x, y) => x - y);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const found = [];
+  for (const one of document.querySelectorAll("body *")) {
+    const style = getComputedStyle(one);
+    if (one.closest("svg.poster, .unseen") || !one.getClientRects().length) continue;
+    if (one.matches("input:not([type=hidden], [type=checkbox]), select")) {
+      const edge = over(rgba(style.borderTopColor), ground(one.parentElement));
+      found.push([one.name, ratio(edge, ground(one.parentElement)), true]);
+    }
+    const words = [...one.childNodes].filter((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!words.length) continue;
+    const size = parseFloat(style.fontSize), bold = parseInt(style.fontWeight) >= 700;
+    const ink = one.closest("svg") ? style.fill : style.color, behind = ground(one.closest("svg") || one);
+    const large = size >= 24 || (bold && size >= 18.66);
+    found.push([words[0].textContent.trim().slice(0, 40), ratio(over(rgba(ink), behind), behind), large]);
+  }
+  return found;
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +91,7 @@ def tab(chromium, site):
         hosts = {urlsplit(one).netloc for one in page.asked if not one.startswith("data:")}
         context.close()
         assert hosts <= {urlsplit(site.server.url).netloc}
-        assert not [one for one in page.complaints if "404" not in one]
+        assert not [one for one in page.complaints if "404" not in one and "405" not in one]
 
 
 def items(page):
@@ -149,6 +195,48 @@ def test_no_screen_is_wider_than_its_window(tab, width):
             "all => all.map(one => parseFloat(getComputedStyle(one).fontSize))",
         )
         assert min(sizes) >= 12, path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_and_field_can_be_told_from_its_ground(tab, scheme):
+    page = tab(color_scheme=scheme)
+    for path in SCREENS:
+        page.goto(path)
+        found = page.evaluate(CONTRASTS)
+        assert len(found) > 8, path
+        weak = [one for one in found if one[1] < (3 if one[2] else 4.5)]
+        assert not weak, (path, weak)
+
+
+def test_nothing_shifts_while_a_screen_is_built(tab):
+    page = tab(viewport={"width": 360, "height": 740})
+    page.add_init_script(
+        "window.shifts = 0; new PerformanceObserver((list) => { for (const one of list.getEntries())"
+        " window.shifts += one.value; }).observe({ type: 'layout-shift', buffered: true });"
+    )
+    for path in SCREENS:
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("window.shifts") < 0.01, path
+
+
+def test_an_experiment_begins_and_ends_without_a_script(chromium, tmp_path):
+    folders = [write_small_bundle(tmp_path / name) for name in ("monday", "tuesday")]
+    with one_server(folders, tmp_path / "store.db") as server:
+        context = chromium.new_context(base_url=server.url, java_script_enabled=False)
+        page = context.new_page()
+        page.goto("/scoreboard")
+        page.get_by_text("Split the viewers").click()
+        page.locator("#split-name").fill("home <row>")
+        page.locator("#split-share").fill("20")
+        page.get_by_role("button", name="Begin the split").click()
+        panel = page.locator("article", has_text="home <row>")
+        panel.get_by_text("running", exact=True).wait_for()
+        assert "20.0 %" in panel.inner_text()
+        panel.get_by_text("End it").click()
+        panel.get_by_role("button", name="End").click()
+        page.locator("article", has_text="home <row>").get_by_text("over", exact=True).wait_for()
+        context.close()
 
 
 def test_hostile_titles_do_nothing(tab):

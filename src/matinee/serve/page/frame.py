@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from matinee.core.errors import InputError
 from matinee.report import numbers
+from matinee.report.frame import coded
 from matinee.serve.page.titles import Titles
 from matinee.serve.refusals import Forbidden, NotFound, Refusal, TooBig
 from matinee.serve.replies import is_own
@@ -255,6 +256,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["asset"] = asset
+    environment.filters["coded"] = coded
     for name in ("counted", "dollars", "figure", "megabytes", "milliseconds", "percent", "seconds"):
         environment.globals[name] = getattr(numbers, name)
     return environment

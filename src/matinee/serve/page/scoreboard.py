@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from matinee.report.charts import Dot, dot_chart
+from matinee.report.charts import Dot, dot_charts
 from matinee.report.numbers import figure
 from matinee.serve.asking import DEFAULT_ALIAS
 from matinee.serve.page import experiments
@@ -18,7 +18,6 @@ from matinee.serve.page.frame import Page, render
 from matinee.serve.service import BundleFacts
 
 _METRIC = "ndcg@10"
-_WIDE, _NARROW = 720, 300
 # Metrics of one scale, which one axis can hold.
 _SHARES = ("ndcg", "recall", "hit", "mrr", "map", "precision", "coverage")
 
@@ -33,7 +32,7 @@ def routes(page: Page) -> list[Route]:
         used = next((one for one in facts if one.name == in_use), facts[0] if facts else None)
         told = await experiment_values(page, request, in_use)
         for one in told["experiments"]:
-            one["chart"] = _difference_chart(one["dots"], one["first"]) if one["dots"] else ()
+            one["chart"] = _difference_chart(one["dots"], one["first"])
         values = {
             "here": "scoreboard",
             "used": used,
@@ -48,9 +47,9 @@ def routes(page: Page) -> list[Route]:
     return [page.get("/scoreboard", screen), *experiments.routes(page, screen)]
 
 
-def _difference_chart(dots: Sequence[Dot], first: str) -> tuple[str, ...]:
+def _difference_chart(dots: Sequence[Dot], first: str) -> str:
     title = f"points of click-through more than {first}, with 95 % interval"
-    return _drawn(list(dots), title, f"points more than {first}")
+    return dot_charts(dots, title, short=f"points more than {first}", digits=1)
 
 
 def verdict(used: BundleFacts | None) -> str:
@@ -76,8 +75,8 @@ def verdict(used: BundleFacts | None) -> str:
     return f"{words} Of {len(tried) + 1} that were tried {first}; {next_came}."
 
 
-def _charts(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Dots with intervals, each wide and narrow: markup."""
+def _charts(facts: Mapping[str, Any]) -> list[str]:
+    """Dots with intervals: markup."""
     metrics = facts.get("metrics", {})
     dots = []
     for name in sorted(metrics, key=_order):
@@ -87,18 +86,13 @@ def _charts(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
             dots.append(Dot(label=name, mean=mean, low=low, high=high, strong=name == _METRIC))
     charts = []
     if dots:
-        charts.append(_drawn(dots, "on validation, with 95 % interval"))
+        charts.append(dot_charts(dots, "on validation, with 95 % interval"))
     tried = sorted(_tried(facts).items(), key=lambda pair: -pair[1])
     if len(tried) > 1:
         rows = [Dot(label=name, mean=mean, low=mean, high=mean) for name, mean in tried]
         best = Dot(label=rows[0].label, mean=rows[0].mean, low=rows[0].low, high=rows[0].high, strong=True)
-        charts.append(_drawn([best, *rows[1:]], f"{_METRIC} of all that were tried"))
+        charts.append(dot_charts([best, *rows[1:]], f"{_METRIC} of all that were tried"))
     return charts
-
-
-def _drawn(dots: list[Dot], title: str, short: str = "") -> tuple[str, ...]:
-    """A chart for wide windows, and one for a phone's."""
-    return dot_chart(dots, title, width=_WIDE), dot_chart(dots, short or title, width=_NARROW)
 
 
 def _order(name: str) -> tuple[int, str]:
