@@ -10,6 +10,7 @@ from matinee.report.frame import framed
 
 _MOST_WEEKS = 13
 _MOST_ROWS = 8
+_SHORT = "percent followed, with 95 % interval"
 
 
 def business_page(told: Mapping[str, Any]) -> str:
@@ -44,7 +45,7 @@ def _chart(rates: Sequence[Mapping[str, Any]], title: str, strong: int | None = 
         )
         for place, rate in enumerate(rates)
     ]
-    return dot_charts(dots, f"{title}, with 95 % interval", digits=1)
+    return dot_charts(dots, f"{title}, with 95 % interval", short=_SHORT, digits=1)
 
 
 def _largest(rates: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

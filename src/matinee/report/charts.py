@@ -18,7 +18,8 @@ _FOOT = 34
 _WIDTH, _NARROW = 720, 300
 _OF_SHARES = 3
 _RIGHT = 64
-_LETTER = 7.4
+_LETTER, _SMALL_LETTER = 7.4, 6.0
+_MOST_TICKS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,7 @@ def dot_chart(
     ticks = _ticks(
         min([dot.low for dot in dots] + ([0.0] if zero else [])),
         max([dot.high for dot in dots] + ([0.0] if zero else [])),
+        _MOST_TICKS if width >= _WIDTH else _MOST_TICKS // 2,
     )
     height = _TOP + _ROW * len(dots) + _FOOT
 
@@ -78,7 +80,9 @@ def dot_chart(
         parts.append(f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{bottom}"/>')
         where = f'x="{x:.1f}" y="{bottom + 16}"'
         parts.append(f'<text class="tick" {where} text-anchor="middle">{_tick_words(tick)}</text>')
-    parts.append(f'<text class="tick" x="{left:.1f}" y="{bottom + 30}">{escape(title)}</text>')
+    # A long title needs the room below the labels, too.
+    begins = left if left + _SMALL_LETTER * len(title) <= width else 0.0
+    parts.append(f'<text class="tick" x="{begins:.1f}" y="{bottom + 30}">{escape(title)}</text>')
     for row, dot in enumerate(dots):
         parts.append(_row(dot, _TOP + _ROW * row + _ROW / 2, left, place, digits))
     return "".join(parts) + "</svg>"
@@ -104,7 +108,7 @@ def dot_charts(dots: Sequence[Dot], title: str, *, short: str = "", digits: int 
 
 
 def _row(dot: Dot, y: float, left: float, at: Callable[[float], float], digits: int) -> str:
-    letters = min(32, int((left - 12) / 6.2))
+    letters = min(32, int((left - 12) / (_LETTER if dot.strong else 6.9)))
     x, low, high = (at(value) for value in (dot.mean, dot.low, dot.high))
     kind = "strong" if dot.strong else "plain"
     mean, least, most = (_words(value, digits) for value in (dot.mean, dot.low, dot.high))
@@ -123,13 +127,13 @@ def _words(value: float, digits: int) -> str:
     return figure(value, digits) if digits >= _OF_SHARES else f"{value:.{digits}f}"
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers that span a range, four to eight of them."""
+def _ticks(low: float, high: float, most: int = _MOST_TICKS) -> list[float]:
+    """Round numbers that span a range, with about `most` steps between them at most."""
     span = high - low
     if span < 1e-6 * max(1.0, abs(high)):  # a single value, or nearly
         low, high, span = low - 0.5, high + 0.5, 1.0
-    power = 10.0 ** math.floor(math.log10(span / 4))
-    step = next(power * times for times in (1, 2, 2.5, 5, 10) if span / (power * times) <= 6)
+    power = 10.0 ** math.floor(math.log10(span / most))
+    step = next(power * times for times in (1, 2, 2.5, 5, 10) if span / (power * times) <= most)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(step * place, 12) for place in range(first, max(last, first + 1) + 1)]
 
