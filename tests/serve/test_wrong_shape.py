@@ -125,6 +125,7 @@ def test_any_wrong_value_at_any_field_is_told_without_jargon(shape, data):
             assert not [one for one in JARGON if one in words], words
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_a_name_that_looks_like_a_place_does_no_harm(name):
     for body in ({f"{name}!": 1}, {"most": {name: 0}}, {"history": [{f"{name}!": 1}]}):
