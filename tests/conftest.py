@@ -1,7 +1,7 @@
 """What holds for all tests: the order in which files start, and hypothesis without a clock.
 
-`make test` gives each file to one process (`--dist loadfile`), so that what a file makes once is made once; the
-files that take longest start first, so that no process is left alone with one at the end.
+`make test` gives each file to one process (`--dist loadfile`), so that what a file makes once is made
+once; the files that take longest start first, so that no process is left alone with one at the end.
 """
 
 import os
@@ -26,7 +26,7 @@ LONG_FILES = (
     "recipes/test_network_resumed.py",
 )
 
-# How long an example takes is the machine's affair; where a run must be repeatable, the examples are the same.
+# How long an example takes is the machine's affair; where a run decides on a change, it repeats itself.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("gate", settings.get_profile("tests"), derandomize=True, print_blob=True)
 settings.load_profile("gate" if os.environ.get("CI") else "tests")

@@ -4,13 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-
-def matinee(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from matinee.cli import main; main()", *words],
-        cwd=cwd, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+from tests.cli.typed import typed
 
 
 @pytest.fixture
@@ -26,7 +20,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_words_for_people_and_json_for_programs(folder: Path) -> None:
-    done = matinee("check", "log.csv", "--items", "films.csv", "--json", "-", cwd=folder)
+    done = subprocess.run(
+        [sys.executable, "-m", "matinee", "check", "log.csv", "--items", "films.csv", "--json", "-"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0
     assert "6 viewers, 8 items, 30 events" in done.stderr
     assert "user is column 'user'" in done.stderr
@@ -43,20 +43,20 @@ def test_words_for_people_and_json_for_programs(folder: Path) -> None:
 def test_the_remedy_for_a_log_with_times_and_an_order_is_taken(folder: Path) -> None:
     rows = [f"v{v},f{(v + t) % 7},{1_700_000_000 + t},{t}" for v in range(6) for t in range(5)]
     (folder / "both.csv").write_text("user,item,time,order\n" + "\n".join(rows) + "\n")
-    done = matinee("check", "both.csv", "--columns", "order=order,time=", cwd=folder)
+    done = typed("check", "both.csv", "--columns", "order=order,time=", cwd=folder)
     assert done.returncode == 0
     assert "in the order of a column of positions, without times" in done.stdout
 
 
 def test_quiet_prints_nothing_and_still_writes_the_json(folder: Path) -> None:
-    done = matinee("check", "log.csv", "--quiet", "--json", "report.json", cwd=folder)
+    done = typed("check", "log.csv", "--quiet", "--json", "report.json", cwd=folder)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert json.loads((folder / "report.json").read_text())["counts"]["events"] == 30
 
 
 def test_log_options_reach_the_log(folder: Path) -> None:
     (folder / "shop.toml").write_text('[log]\npositive = "rating>=3"\nitems = "films.csv"\n')
-    done = matinee("check", "log.csv", "--log-settings", "shop.toml", "--quiet", "--json", "-", cwd=folder)
+    done = typed("check", "log.csv", "--log-settings", "shop.toml", "--quiet", "--json", "-", cwd=folder)
     report = json.loads(done.stdout)
     assert report["counts"]["events"] == 18
     assert "12 events are not rating>=3" in " ".join(report["notes"])
@@ -78,7 +78,7 @@ def test_what_is_unusable_is_one_sentence_and_exit_status_2(
 ) -> None:
     (folder / "bad.csv").write_text("user,item,time\na,x,1700000000\na,y,soon\n")
     (folder / "empty.csv").write_text("")
-    done = matinee("check", *words, cwd=folder)
+    done = typed("check", *words, cwd=folder)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
@@ -86,7 +86,7 @@ def test_what_is_unusable_is_one_sentence_and_exit_status_2(
 
 
 def test_ratings_to_be_predicted_are_neither_judged_nor_fitted_yet(folder: Path) -> None:
-    done = matinee("check", "log.csv", "--target", "rating", "--json", "-", cwd=folder)
+    done = typed("check", "log.csv", "--target", "rating", "--json", "-", cwd=folder)
     assert done.returncode == 0
     assert "Cannot be judged by time-split: The log's target is the rating's value" in done.stderr
     report = json.loads(done.stdout)
@@ -97,12 +97,12 @@ def test_ratings_to_be_predicted_are_neither_judged_nor_fitted_yet(folder: Path)
 
 def test_a_fit_on_a_part_of_the_log_says_how_much_of_it(folder: Path) -> None:
     words = ("--recommender", "popularity", "--hold-out", "leave-one-out", "-o", "b")
-    done = matinee("fit", "log.csv", *words, cwd=folder)
+    done = typed("fit", "log.csv", *words, cwd=folder)
     assert "24 events of the log's 30, 6 viewers, 7 items." in done.stdout
 
 
 def test_one_of_a_thing_is_one(folder: Path) -> None:
     (folder / "one.csv").write_text("user,item,time\na,x,1700000000\n")
-    said = matinee("check", "one.csv", cwd=folder).stdout
+    said = typed("check", "one.csv", cwd=folder).stdout
     assert "CSV with a header, 1 row\n" in said
     assert "1 viewer, 1 item, 1 event\n" in said

@@ -1,10 +1,9 @@
 """`matinee import` and what follows it, as somebody types it."""
 
 import json
-import subprocess
-import sys
 
 import pytest
+from tests.cli.typed import typed
 
 CSV = "USER_ID,ITEM_ID,TIMESTAMP,EVENT_TYPE\n" + "".join(
     f"u{viewer},i{(viewer + step) % 9},{1_700_000_000 + 60 * step},watch\n"
@@ -13,22 +12,16 @@ CSV = "USER_ID,ITEM_ID,TIMESTAMP,EVENT_TYPE\n" + "".join(
 )
 
 
-def matinee(folder, *words):
-    return subprocess.run(
-        [sys.executable, "-m", "matinee", *words], cwd=folder, capture_output=True, text=True, check=False
-    )
-
-
 def test_an_import_is_followed_by_a_fit(tmp_path):
     (tmp_path / "export").mkdir()
     (tmp_path / "export/part.csv").write_text(CSV)
-    done = matinee(tmp_path, "import", "personalize", "export", "-o", "films", "--json", "told.json")
+    done = typed("import", "personalize", "export", "-o", "films", "--json", "told.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "films: 180 events (180 watch), 0 items, 0 viewers." in done.stdout
     told = json.loads((tmp_path / "told.json").read_text())
     assert (told["events"], told["kinds"]) == (180, {"watch": 180})
     follow = done.stdout.split("Try: matinee ")[1].split()
-    fitted = matinee(tmp_path, *follow, "--recommender", "popularity")
+    fitted = typed(*follow, "--recommender", "popularity", cwd=tmp_path)
     assert fitted.returncode == 0, fitted.stderr
     assert (tmp_path / "bundle/manifest.json").exists()
 
@@ -43,14 +36,14 @@ def test_an_import_is_followed_by_a_fit(tmp_path):
     ],
 )
 def test_a_wrong_call_is_a_sentence_and_status_2(tmp_path, words, said):
-    done = matinee(tmp_path, *words)
+    done = typed(*words, cwd=tmp_path)
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_key_that_is_made_signs_for_clients_of_personalize(tmp_path):
-    made = matinee(tmp_path, "keys", "add", "films", "--store", "sqlite:///s.db", "--json", "key.json")
+    made = typed("keys", "add", "films", "--store", "sqlite:///s.db", "--json", "key.json", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     told = json.loads((tmp_path / "key.json").read_text())
     assert told["key"] in made.stdout

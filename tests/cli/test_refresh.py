@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.typed import typed
 from tests.recipes.daily import Days, begin
 
 from matinee.serve.recommendation_id import Told, make
@@ -31,14 +29,7 @@ def days(made: Days, tmp_path: Path) -> Days:
 
 
 def run(days: Days, *words: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "matinee", *words],
-        cwd=days.folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = typed(*words, cwd=days.folder)
     return done.returncode, done.stdout, done.stderr
 
 
