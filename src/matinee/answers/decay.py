@@ -34,6 +34,12 @@ def known(histories: Histories, n_items: int) -> Bool:
     return (histories.items >= 0) & (histories.items < n_items)
 
 
+def all_known(histories: Histories, n_items: int) -> bool:
+    """Whether every event is of an item of the catalogue, in one look."""
+    # Read without a sign, a code below 0 is a large one.
+    return not len(histories.items) or bool(histories.items.astype(np.uint32).max() < n_items)
+
+
 def recency(histories: Histories, decays: Sequence[float], windows: Sequence[int]) -> Float32:
     """What each event counts at the end of its history.
 
@@ -88,10 +94,10 @@ def decayed_alone(
     Returns:
         Columns int64 and counts float32: the entries of `decayed`'s row.
     """
-    there = known(history, n_items)
-    fine = bool(there.all())
-    items = (history.items if fine else history.items[there]).astype(np.int64)
-    weights = history.weights if fine or history.weights is None else history.weights[there]
+    items, weights = history.items, history.weights
+    if not all_known(history, n_items):
+        there = known(history, n_items)
+        items, weights = items[there], None if weights is None else weights[there]
     if all(windows):
         items = items[-max(windows) :]
         weights = None if weights is None else weights[-max(windows) :]
@@ -105,6 +111,6 @@ def decayed_alone(
     if weights is not None:
         table *= weights[:, None]
     counts = table.astype(np.float32).ravel()
-    columns = (items[:, None] + np.arange(len(decays)) * n_items).ravel()
+    columns = (items.astype(np.int64)[:, None] + np.arange(len(decays)) * n_items).ravel()
     filled = counts != 0.0
     return columns[filled], counts[filled]

@@ -27,6 +27,7 @@ from matinee.answers.forward_one import ForwardOne
 from matinee.answers.layers import (
     HIDDEN,
     Layer,
+    Linear,
     by_step,
     normed,
     octaves,
@@ -86,9 +87,9 @@ class ForwardPass:
             self.items,
             self._layers,
             self._steps,
-            heads=self._heads,
             places=self._places,
             times=self._times,
+            last=Linear(weight=np.diag(self._last_norm[0]), bias=self._last_norm[1]),
         )
 
     def vectors(self, histories: Histories) -> Float32:
@@ -117,9 +118,7 @@ class ForwardPass:
         logs = None
         if history.weights is not None:
             logs = np.log(np.maximum(history.weights, np.float32(_LEAST_WEIGHT)), dtype=np.float32)
-        weight, bias = self._last_norm
-        asked: Float32 = normed(self._one.vector(history.items, seconds, logs)) * weight + bias
-        return asked
+        return self._one.vector(history.items, seconds, logs)
 
     def without_each(self, history: Histories, n: int) -> Float32 | None:
         """What one history asks for without each of its n last events.

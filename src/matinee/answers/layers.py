@@ -48,6 +48,7 @@ class Layer:
     hidden_into: Linear
     hidden_out: Linear
     gates: tuple[Linear, ...]
+    heads: int
 
 
 def rest(layer: Layer, x: Float32, seen: Float32) -> Float32:
@@ -93,6 +94,7 @@ def read_layer(tensors: Mapping[str, NDArray[Any]], name: str, heads: int, gates
         gates=tuple(
             _scaled(_linear(tensors, f"{name}gates.{branch}"), np.float32(0.5)) for branch in range(gates)
         ),
+        heads=heads,
     )
 
 
@@ -152,6 +154,28 @@ def normed(x: Float32) -> Float32:
     np.sqrt(spread, out=spread)
     centred /= spread[:, None]
     return centred
+
+
+def normed_beside_one(x: Float32) -> Float32:
+    """Each row of mean 0 and length 1, and a 1 at its end: float32, shape (rows, width + 1).
+
+    For weights whose last row is their bias, and whose others are `math.sqrt(width)` times as large.
+    """
+    found: Float32 = x @ _centring(x.shape[1])
+    lengths = np.vecdot(found, found)
+    lengths += x.shape[1] * _NORM_EPSILON
+    np.sqrt(lengths, out=lengths)
+    found /= lengths[:, None]
+    found[:, -1] = 1.0
+    return found
+
+
+@lru_cache(maxsize=16)
+def _centring(width: int) -> Float32:
+    """What takes the mean from a row, and puts a 0 at its end."""
+    centring = np.eye(width, width + 1, dtype=np.float32)
+    centring[:, :-1] -= np.float32(1.0 / width)
+    return centring
 
 
 @lru_cache(maxsize=16)

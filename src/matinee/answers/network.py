@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from matinee.answers.context import Context
-from matinee.answers.decay import known
+from matinee.answers.decay import all_known, known
 from matinee.answers.forward_pass import ForwardPass
 from matinee.core.promise import Part
 from matinee.core.seeds import shuffle_keys
@@ -92,13 +92,17 @@ class NetworkScorer:
 
     def score(self, askers: Askers) -> Float32:
         """Scores of every item for every asker: float32, shape (askers, items)."""
-        return np.asarray(self._vectors(askers.histories) @ self._network.items.T, dtype=np.float32)
+        vectors = self._vectors(askers.histories)
+        if len(vectors) == 1:
+            return np.asarray(self._network.items @ vectors[0], dtype=np.float32)[None]
+        return np.asarray(vectors @ self._network.items.T, dtype=np.float32)
 
     def personal(self, askers: Askers) -> Bool:
         """Whether an asker's history has an item of the catalogue."""
         histories = askers.histories
         if len(askers) == 1:
-            return np.array([known(histories, self._n).any()])
+            there = all_known(histories, self._n) or known(histories, self._n).any()
+            return np.array([bool(len(histories.items)) and there])
         rows = histories.rows()[known(histories, self._n)]
         return np.bincount(rows, minlength=len(askers)) > 0
 
@@ -198,6 +202,8 @@ class NetworkScorer:
 
 def _last_known(history: Histories, n_items: int, longest: int) -> Histories:
     """One history's last events of known items."""
+    if len(history.items) <= longest and all_known(history, n_items):
+        return history
     places = np.flatnonzero(known(history, n_items))[-longest:]
     return Histories(
         items=history.items[places],
