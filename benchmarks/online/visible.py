@@ -92,7 +92,7 @@ def _lacks(answer: bytes, item: str) -> bool:
 async def _connections(server: Server) -> dict[int, list[Client]]:
     """Some connections of each process."""
     found: dict[int, list[Client]] = {pid: [] for pid in server.workers()}
-    rest = []
+    rest: list[Client] = []
     for _ in range(_MOST):
         client = Client(server.place)
         await client.json("GET", "/livez")

@@ -162,10 +162,10 @@ def top_k_of_one(scores: Float32, k: int, keys: Int64) -> tuple[Int64, Float32]:
     if width > 1:
         width = min(width, _BLOCK)
         blocks = n // width
-        maxima = scores[: blocks * width].reshape(width, blocks).max(axis=0)
+        maxima = np.maximum.reduce(scores[: blocks * width].reshape(width, blocks), axis=0)
     place = len(maxima) - wanted
     bound = max(np.partition(maxima, place)[place], _LOWEST)
-    codes = np.flatnonzero(scores >= bound)
+    codes = (scores >= bound).nonzero()[0]
     if len(codes) > 4 * wanted + 256:
         codes = _settle(scores, wanted, keys)
         codes = codes[scores[codes] >= _LOWEST]

@@ -31,6 +31,8 @@ ROUTE = "matinee.route"
 _PROMETHEUS: Header = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _OURS = no(500, "Something went wrong here, not with the request; the server's log says what.")
+# Where a browser says whose page sends a request; nobody else has these headers.
+_BROWSERS_SAY = frozenset({b"origin", b"sec-fetch-site"})
 _LOOKED_AT = frozenset(
     {b"accept", b"authorization", b"x-api-key", b"host", b"origin", b"sec-fetch-site", b"content-length"}
 )
@@ -166,7 +168,7 @@ class App:
                 "at its start.",
                 HTTPStatus.MISDIRECTED_REQUEST,
             )
-        if scope["method"] in _READING:
+        if scope["method"] in _READING or found.keys().isdisjoint(_BROWSERS_SAY):
             return
         said = {name: value.decode("latin-1") for name, value in found.items()}
         if is_foreign(said.get(b"sec-fetch-site"), said.get(b"origin"), said.get(b"host", "")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from matinee.serve.records import Seen
 
@@ -60,8 +61,7 @@ class Ask:
     now_ms: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recommended:
+class Recommended(NamedTuple):
     """One item of an answer.
 
     Attributes:

@@ -235,6 +235,9 @@ class Engine:
         if user is None:
             return -1
         code = ready.viewer(user)
+        if not ready.personal_beyond_history and not ready.live.regional:
+            # Nothing hangs on who it is.
+            return code
         if code < 0:
             return ready.viewer(await self._store.stands_for(user)) if len(ready.model.log.viewers) else -1
         if ready.personal_beyond_history and (await self._store.forgotten([user]))[0]:
@@ -326,19 +329,12 @@ class Engine:
         why: tuple[str, ...] = (),
     ) -> Answer:
         ask, ready = asked.ask, asked.ready
-        said: Sequence[tuple[str, ...]] = [()] * len(placed)
-        if ask.reasons:
-            codes = [one.code for one in placed]
-            said = [why] * len(placed) if why else ready.reasons(asked.taken, codes, personal=personal)
+        said: Sequence[tuple[str, ...]] = [why if ask.reasons else ()] * len(placed)
+        if ask.reasons and not why:
+            said = ready.reasons(asked.taken, [one.code for one in placed], personal=personal)
         items = [
-            Recommended(
-                item=ready.live.id(one.code),
-                title=ready.live.title(one.code),
-                score=one.score,
-                reasons=words,
-                pinned=one.pinned,
-            )
-            for one, words in zip(placed, said, strict=True)
+            Recommended(ready.live.id(code), ready.live.title(code), score, words, pinned)
+            for (code, score, pinned), words in zip(placed, said, strict=True)
         ]
         told = recommendation_id.Told(
             placement=ask.placement, bundle=ready.name, source=source, arm=asked.arm, time_ms=asked.now_ms

@@ -129,6 +129,7 @@ class CountedAnswers:
 
     def __init__(self, inner: Answers, metrics: Metrics) -> None:
         self._inner, self._metrics = inner, metrics
+        self._children: dict[tuple[str, str, str], Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -155,7 +156,11 @@ class CountedAnswers:
 
     def _count(self, ask: Ask, answer: Answer) -> Answer:
         metrics = self._metrics
-        metrics.answers.labels(answer.source, answer.bundle, metrics.word(ask.placement)).inc()
+        words = answer.source, answer.bundle, metrics.word(ask.placement)
+        child = self._children.get(words)
+        if child is None:
+            child = self._children[words] = metrics.answers.labels(*words)
+        child.inc()
         if answer.source.startswith("fallback:"):
             metrics.fallbacks.labels(answer.bundle).inc()
         return answer

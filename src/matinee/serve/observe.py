@@ -84,17 +84,20 @@ class Observed:
         # 499: the client left before there was an answer.
         status = seen.status or 499
         key = (face, route, method, status)
-        if key not in self._children:
-            self._children[key] = (
+        children = self._children.get(key)
+        if children is None:
+            children = self._children[key] = (
                 self._metrics.requests.labels(face, route, method, str(status)),
                 self._metrics.seconds.labels(face, route),
             )
-        requests, seconds = self._children[key]
+        requests, seconds = children
         requests.inc()
         seconds.observe(took_s)
         facts = {"method": method, "route": route, "face": face, "status": status}
-        facts |= {"ms": round(took_s * 1000, 2), "bytes": seen.bytes}
-        self._log.request({**facts, "error": error} if error else facts)
+        facts["ms"], facts["bytes"] = round(took_s * 1000, 2), seen.bytes
+        if error:
+            facts["error"] = error
+        self._log.request(facts)
 
 
 class _Seen:

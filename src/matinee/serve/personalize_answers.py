@@ -172,7 +172,7 @@ async def _promoted(
         service, question.item, replace(_choosing(question.ask, chosen), k=share, reasons=True)
     )
     promoted = [
-        replace(one, pinned=True, reasons=(PROMOTED, *one.reasons))
+        one._replace(pinned=True, reasons=(PROMOTED, *one.reasons))
         for one in answer.items
         if chosen_by(chosen, one, question)
     ]

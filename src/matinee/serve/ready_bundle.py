@@ -20,7 +20,7 @@ from matinee.core.errors import BundleError
 from matinee.core.types import Float32, Int32, Int64, histories_of, newcomers
 from matinee.data.log import meaning_of
 from matinee.serve.live_items import LiveItems
-from matinee.serve.taken import Reading, Taken
+from matinee.serve.taken import NO_CODES, Reading, Taken
 
 
 @runtime_checkable
@@ -61,7 +61,7 @@ class ReadyBundle:
         """Whether it says the same to everybody."""
         return self.model.parts[self.model.name].kind == "popular"
 
-    @property
+    @cached_property
     def personal_beyond_history(self) -> bool:
         """Whether it answers a viewer of the fit by more than a history: friends, noes, other people."""
         log = self.model.log
@@ -86,7 +86,7 @@ class ReadyBundle:
         """Codes of what a viewer of the fit had turned down: int64."""
         negatives = self.model.log.negatives
         if negatives is None or not 0 <= viewer < len(negatives):
-            return np.zeros(0, np.int64)
+            return NO_CODES
         return np.asarray(negatives.row(viewer), dtype=np.int64)
 
     def region(self, viewer: int) -> str | None:

@@ -10,6 +10,7 @@ import base64
 import binascii
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from hmac import compare_digest
 
@@ -89,6 +90,7 @@ def read(secret: bytes, id_: str) -> Told | None:
     )
 
 
+@lru_cache(maxsize=256)
 def _named(name: str) -> bytes:
     raw = name.encode("utf-8", "replace")
     if len(raw) > LONGEST_NAME:

@@ -11,12 +11,12 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
 
+from matinee.core.errors import MatineeError
 from matinee.serve.changes import MEMBERS
 from matinee.serve.refusals import Refusal
 from matinee.serve.rows import Row
@@ -24,6 +24,9 @@ from matinee.serve.sql_store import SqlStore
 from matinee.serve.sqlite_journal import SqliteJournal, SqliteLists, sqlite_refusal
 from matinee.serve.sqlite_schema import connect, prepare
 from matinee.serve.writer import MOST_WAITING, Writer
+
+# What a query fails with that is for its asker to know.
+_REFUSED = (sqlite3.Error, OverflowError, UnicodeEncodeError)
 
 # Long queries at once; more wait.
 _LONG_QUERIES = 2
@@ -67,15 +70,21 @@ class _Reader:
         if long:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, self._aside, statement, values)
-        with self._lock, _translated(self._path):
-            return self._near.execute(statement, values).fetchall()
+        try:
+            with self._lock:
+                return self._near.execute(statement, values).fetchall()
+        except _REFUSED as error:
+            raise _told(self._path, error) from error
 
     async def history(self, user: str, most: int) -> list[Row]:
-        with self._lock, _translated(self._path):
-            ids = self._near.execute(MEMBERS, (user, user, user, user)).fetchall()
-            if len(ids) == 1:
-                return self._near.execute(_HISTORY, (ids[0][0], most)).fetchall()
-            found = [row for (one,) in ids for row in self._near.execute(_HISTORY_OF_MANY, (one, most))]
+        try:
+            with self._lock:
+                ids = self._near.execute(MEMBERS, (user, user, user, user)).fetchall()
+                if len(ids) == 1:
+                    return self._near.execute(_HISTORY, (ids[0][0], most)).fetchall()
+                found = [row for (one,) in ids for row in self._near.execute(_HISTORY_OF_MANY, (one, most))]
+        except _REFUSED as error:
+            raise _told(self._path, error) from error
         found.sort(key=itemgetter(3, 4), reverse=True)
         return [row[:4] for row in found[:most]]
 
@@ -100,17 +109,15 @@ class _Reader:
     def _aside(self, statement: str, values: Sequence[object]) -> list[Row]:
         connection = self._far.get()
         try:
-            with _translated(self._path):
-                return connection.execute(statement, values).fetchall()
+            return connection.execute(statement, values).fetchall()
+        except _REFUSED as error:
+            raise _told(self._path, error) from error
         finally:
             self._far.put(connection)
 
 
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise sqlite_refusal(path, error) from error
-    except (OverflowError, UnicodeEncodeError) as error:
-        raise Refusal("A number beyond 64 bits or half of a surrogate pair is in no store.") from error
+def _told(path: Path, error: Exception) -> MatineeError:
+    """What a query that failed is told as."""
+    if isinstance(error, sqlite3.Error):
+        return sqlite_refusal(path, error)
+    return Refusal("A number beyond 64 bits or half of a surrogate pair is in no store.")

@@ -50,8 +50,10 @@ def strike(asked: Asked, scores: Float32, *, seen: bool) -> None:
         seen: whether what was chosen before must not come again.
     """
     n = len(scores)
+    beyond = asked.ready.live.size > n
     for codes, _ in _shut_out(asked, seen=seen):
-        _out(scores, codes, n)
+        if len(codes):
+            scores[codes[codes < n] if beyond else codes] = -np.inf
     if asked.ask.only is not None or asked.ask.categories:
         scores[~wanted(asked)[:n]] = -np.inf
 
@@ -99,11 +101,6 @@ def may_be_shown(asked: Asked, *, seen: bool) -> Callable[[int], bool]:
         return bool(marks[0][code] > -np.inf)
 
     return shown
-
-
-def _out(scores: Float32, codes: Int64, n: int) -> None:
-    if len(codes):
-        scores[codes if n > codes.max() else codes[codes < n]] = -np.inf
 
 
 def _codes(asked: Asked, ids: Sequence[str]) -> Int64:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matinee.core.types import Askers, Histories, Int64
+from matinee.core.types import Askers, Float32, Histories, Int64
 from matinee.data.kinds_mean import KindsMean
 from matinee.serve.live_items import LiveItems
 from matinee.serve.records import Seen
+
+NO_CODES: Int64 = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,35 +65,43 @@ class Reading:
             for one in chosen:
                 first.setdefault((one.item, one.kind), one)
             chosen = list(first.values())
-        codes = live.codes([one.item for one in chosen])
-        known = live.known
-        events = [pair for pair in zip(codes, chosen, strict=True) if 0 <= pair[0] < known]
-        unknown = len(chosen) - len(events)
-        events = events[-most:]
-        items = np.array([code for code, _ in events], dtype=np.int32)
-        times = np.array([one.time_ms for _, one in events], dtype=np.int64) if self._timed else None
-        kinds = [one.kind for _, one in events]
-        weights = None
-        if self.meaning.weight:
-            weights = np.array([self._rule(kind)[2] for kind in kinds], dtype=np.float32)
-        histories = Histories(
-            items=items, offsets=np.array([0, len(items)], dtype=np.int64), times=times, weights=weights
-        )
-        seen = np.array(codes, dtype=np.int64)
+        codes = seen = live.codes([one.item for one in chosen])
+        learnt, known = chosen, live.known
+        if codes and not (min(codes) >= 0 and max(codes) < known):
+            learnt = [one for one, code in zip(chosen, codes, strict=True) if 0 <= code < known]
+            seen = [code for code in seen if code >= 0]
+            codes = [code for code in seen if code < known]
+        learnt, kinds = learnt[-most:], [one.kind for one in learnt[-most:]]
         return Taken(
-            asker=Askers(histories=histories, viewers=np.array([viewer], dtype=np.int64)),
+            asker=Askers(
+                histories=Histories(
+                    items=np.array(codes[-most:], dtype=np.int32),
+                    offsets=np.array([0, len(learnt)], dtype=np.int64),
+                    times=np.array([one.time_ms for one in learnt], dtype=np.int64) if self._timed else None,
+                    weights=self._weights(kinds),
+                ),
+                viewers=np.array([viewer], dtype=np.int64),
+            ),
             kinds=kinds,
-            seen=seen[seen >= 0],
-            noes=np.array([code for code in live.codes(noes) if code >= 0], dtype=np.int64),
-            unknown=unknown,
+            seen=np.array(seen, dtype=np.int64),
+            noes=_codes_of(noes, live),
+            unknown=len(chosen) - len(codes),
         )
+
+    def _weights(self, kinds: list[str]) -> Float32 | None:
+        """What each event teaches; None where all teach the same, as most histories' do."""
+        if not self.meaning.weight or all(self._rule(kind)[2] == 1.0 for kind in set(kinds)):
+            return None
+        return np.array([self._rule(kind)[2] for kind in kinds], dtype=np.float32)
 
     def _sorted(self, history: Sequence[Seen]) -> tuple[list[Seen], list[str]]:
         """The events that teach, each once, and the items turned down."""
-        once = dict.fromkeys(history)
+        once = list(history)
+        if len({one.item for one in once}) < len(once):
+            once = list(dict.fromkeys(once))
         rules = {kind: self._rule(kind) for kind in {one.kind for one in once}}
         if not any(no or judged for no, judged, _ in rules.values()):
-            return list(once), []
+            return once, []
         chosen, noes = [], []
         for one in once:
             no, judged, _ = rules[one.kind]
@@ -114,6 +124,13 @@ class Reading:
             if len(self._kinds) < 1000:
                 self._kinds[kind] = rule
         return rule
+
+
+def _codes_of(items: Sequence[str], live: LiveItems) -> Int64:
+    """The codes of the items that anybody knows: int64."""
+    if not items:
+        return NO_CODES
+    return np.array([code for code in live.codes(items) if code >= 0], dtype=np.int64)
 
 
 def _folded(events: Sequence[Seen], gap_ms: int, strength: Callable[[str], float]) -> list[Seen]:
