@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from online.clients import Client, beside_load, request_of
 from online.server import Server, serving
 
@@ -64,6 +66,7 @@ def pressed(
     cpu = server.cpu_s() - before
     return {
         "cpu_ms": round(1000 * cpu / max(told["requests"], 1), 4),
+        "yardstick_us": yardstick_us(),
         "per_s": round(told["requests"] / wall, 1),
         "failed": told["failed"],
         "p50_ms": told["p50_ms"],
@@ -88,6 +91,21 @@ def durable_events(bundle: Path, folder: Path, seconds: float) -> dict[str, Any]
     found["fsync_per_s"] = round(fsyncs_per_s(folder), 1)
     found["times_fsync"] = round(found["per_s"] / found["fsync_per_s"], 2)
     return found
+
+
+def yardstick_us() -> float:
+    """CPU of a product of 50 x 64 and 64 x 336 numbers: where it takes longer, so does everything else.
+
+    Taken when the load is over.
+    """
+    left, right = np.ones((50, 64), np.float32), np.ones((64, 336), np.float32)
+    best = float("inf")
+    for _ in range(40):
+        began = time.process_time()
+        for _ in range(25):
+            left @ right
+        best = min(best, (time.process_time() - began) / 25)
+    return round(1e6 * best, 1)
 
 
 def fsyncs_per_s(folder: Path, seconds: float = 2.0) -> float:

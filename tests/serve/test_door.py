@@ -1,6 +1,7 @@
 """Slow clients are sent away, quick ones are not, and at the end nobody is cut off. Real sockets."""
 
 import asyncio
+import json
 import socket
 import time
 from contextlib import asynccontextmanager, suppress
@@ -109,7 +110,7 @@ def test_keeps_a_connection_for_many_requests_and_logs_each_without_its_query():
             writer.close()
             await until(lambda: len(kept.data.splitlines()) == 3)
             lines = kept.data.splitlines()
-            assert b'"route": "/echo"' in lines[0]
+            assert json.loads(lines[0])["route"] == "/echo"
             assert b"somebody" not in kept.data
             assert b"127.0.0.1" not in kept.data
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from matinee.core.types import Bool, Float32, Histories, Int64
+from matinee.core.types import Bool, Float32, Float64, Histories, Int64
 
 
 def window_of(decay: float, threshold: float) -> int:
@@ -101,16 +102,28 @@ def decayed_alone(
     if all(windows):
         items = items[-max(windows) :]
         weights = None if weights is None else weights[-max(windows) :]
-    back = np.arange(len(items) - 1, -1, -1)
-    table = np.ones((len(items), len(decays)))
+    events, rates, counts = _entries(len(items), tuple(decays), tuple(windows))
+    columns = items.astype(np.int64)[events] + rates * n_items
+    if weights is None:
+        return columns, counts.astype(np.float32)
+    weighted = (counts * weights[events]).astype(np.float32)
+    filled = weighted != 0.0
+    return columns[filled], weighted[filled]
+
+
+@lru_cache(maxsize=1024)
+def _entries(n: int, decays: tuple[float, ...], windows: tuple[int, ...]) -> tuple[Int64, Int64, Float64]:
+    """What any n events count at the end of their history, without what counts nothing.
+
+    Returns:
+        Positions of events and of rates, int64, and counts, float64: by event, then by rate.
+    """
+    back = np.arange(n - 1, -1, -1)
+    table = np.ones((n, len(decays)))
     for rate, (decay, window) in enumerate(zip(decays, windows, strict=True)):
         if decay != 1.0:
             table[:, rate] = np.float64(decay) ** back
         if window:
-            table[: max(len(items) - window, 0), rate] = 0.0
-    if weights is not None:
-        table *= weights[:, None]
-    counts = table.astype(np.float32).ravel()
-    columns = (items.astype(np.int64)[:, None] + np.arange(len(decays)) * n_items).ravel()
-    filled = counts != 0.0
-    return columns[filled], counts[filled]
+            table[: max(n - window, 0), rate] = 0.0
+    events, rates = np.nonzero(table.astype(np.float32))
+    return events, rates, table[events, rates]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
+from scipy.linalg.lapack import sposv
 
 from matinee.answers.context import Context
 from matinee.answers.network import last_places, less_each
@@ -132,10 +133,13 @@ class FactorsScorer:
         if not len(items):
             return np.zeros(len(spectrum), np.float32)
         ridge = self._ridge * (len(items) + self._unobserved * self._n_items) ** self._exponent
-        observed, wanted = (self._items[items] @ axes)[None], np.ones((1, len(items)), np.float32)
-        solve = _solve_short if len(items) < len(spectrum) else _solve_long
-        solved = solve(observed, weights[None], wanted, spectrum[None] + np.float32(ridge))
-        return np.asarray(solved[0] @ axes.T, dtype=np.float32)
+        observed, diagonal = self._items[items] @ axes, spectrum + np.float32(ridge)
+        if len(items) >= len(spectrum):
+            solved = _solve_one(observed, weights, diagonal)
+        else:
+            wanted = np.ones((1, len(items)), np.float32)
+            solved = _solve_short(observed[None], weights[None], wanted, diagonal[None])[0]
+        return np.asarray(solved @ axes.T, dtype=np.float32)
 
     @cached_property
     def _axes(self) -> tuple[Float32, Float32]:
@@ -219,6 +223,15 @@ def _solve_long(observed: Float32, weights: Float32, wanted: Float32, diagonals:
     left[:, at, at] += diagonals
     right = halves.transpose(0, 2, 1) @ (roots * wanted)[:, :, None]
     return np.asarray(np.linalg.solve(left, right)[:, :, 0], dtype=np.float32)
+
+
+def _solve_one(observed: Float32, weights: Float32, diagonal: Float32) -> Float32:
+    """The same for one row whose targets are all 1, by Cholesky's factors: float32, shape (k,)."""
+    halves = observed * np.sqrt(weights)[:, None]
+    left, right = halves.T @ halves, weights @ observed
+    left.ravel()[:: len(left) + 1] += diagonal
+    _, solved, failed = sposv(left.T, right)
+    return np.asarray(np.linalg.solve(left, right) if failed else solved, dtype=np.float32)
 
 
 def _solve_short(observed: Float32, weights: Float32, wanted: Float32, diagonals: Float32) -> Float32:

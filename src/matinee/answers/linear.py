@@ -19,6 +19,7 @@ any company; through low-rank tensors to within rounding.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -171,7 +172,7 @@ class LinearScorer:
             places = columns if self._rows is None else self._rows[columns]
             inside = places >= 0
             dense = self._dense if self._unpacked is None else self._unpacked
-            scores += _times_dense(_one_row(places[inside], counts[inside], len(dense)), dense)
+            scores += _times_dense(self._one_row(places[inside], counts[inside]), dense)
         if self._sparse is not None:
             scores += _times_sparse(columns, counts, self._sparse)
         if self._left is not None and self._right is not None:
@@ -193,6 +194,20 @@ class LinearScorer:
             asked = history, decayed_alone(history, self._decays, self._windows, self._n)
             self._asked = asked
         return asked[1]
+
+    def _one_row(self, columns: Int64, counts: Float32) -> Any:
+        """One sparse row for the dense weights: a copy of an empty one, since scipy checks what is new."""
+        row = copy(self._empty_row)
+        row.data, row.indices = counts, columns.astype(np.int32)
+        row.indptr = np.array([0, len(columns)], np.int32)
+        return row
+
+    @cached_property
+    def _empty_row(self) -> Any:
+        import scipy.sparse
+
+        shape: Any = (1, 0 if self._dense is None else len(self._dense))
+        return scipy.sparse.csr_matrix(shape, dtype=np.float32)
 
     @cached_property
     def _unpacked(self) -> Float32 | None:
@@ -296,14 +311,6 @@ def _entries_of(weights: Any, rows: Int64) -> tuple[Int64, Int64]:
     lengths = weights.indptr[rows + 1] - starts
     picked = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(int(lengths.sum()))
     return picked, np.repeat(np.arange(len(rows)), lengths)
-
-
-def _one_row(columns: Int64, counts: Float32, width: int) -> Any:
-    """One sparse row."""
-    import scipy.sparse
-
-    ends = np.array([0, len(columns)], np.int32)
-    return scipy.sparse.csr_matrix((counts, columns.astype(np.int32), ends), shape=(1, width))
 
 
 def _times_sparse(columns: Int64, counts: Float32, weights: Any) -> Any:

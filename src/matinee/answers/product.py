@@ -90,7 +90,7 @@ class ProductScorer:
         """The same for one asker, who has no company to share a block with: float32, shape (1, items)."""
         scores = self._network.score(askers)
         scores -= log_totals(scores)[0]
-        sort = int(self._sorts(known(askers.histories, self._n).sum()))
+        sort = self._sort_alone(askers.histories)
         for partner, floor, weights in zip(self._partners, self._floors, self._weights, strict=True):
             if weights[sort]:
                 more = np.maximum(partner.score(askers), np.float32(floor))
@@ -116,7 +116,7 @@ class ProductScorer:
 
     def _counting(self, asker: Askers) -> list[tuple[Scorer, float, float]]:
         """Each partner with its floor and its weight for one asker."""
-        sort = int(self._sorts(known(asker.histories, self._n).sum()))
+        sort = self._sort_alone(asker.histories)
         return list(zip(self._partners, self._floors.tolist(), self._weights[:, sort].tolist(), strict=True))
 
     def alike(self, codes: Int64) -> Float32:
@@ -152,6 +152,10 @@ class ProductScorer:
     def _sorts(self, counts: Int64) -> Int64:
         """Which weights histories of so many events have: int64, of the same shape."""
         return np.searchsorted(self._lengths, counts, side="right")
+
+    def _sort_alone(self, history: Histories) -> int:
+        """Which weights one history has."""
+        return int(self._sorts(known(history, self._n).sum())) if len(self._lengths) else 0
 
     def _without_each(self, partner: Scorer, asker: Askers, items: Int64) -> Float32:
         if isinstance(partner, LeavesOut):

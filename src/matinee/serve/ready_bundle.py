@@ -63,9 +63,8 @@ class ReadyBundle:
 
     @cached_property
     def personal_beyond_history(self) -> bool:
-        """Whether it answers a viewer of the fit by more than a history: friends, noes, other people."""
-        log = self.model.log
-        return log.negatives is not None or log.friends is not None or needs_people(self.model)
+        """Whether it answers a viewer of the fit by more than a history: by noes, friends, other people."""
+        return self.model.log.negatives is not None or needs_people(self.model)
 
     @cached_property
     def watchers(self) -> tuple[Int32, Int64]:
