@@ -30,6 +30,8 @@ from matinee.core.types import Askers, Bool, Float32, Float64, Histories, Int32,
 # Cells of a block of rows, and of a block of scores that nobody keeps.
 _CELLS = 2**18
 _KEPT_CELLS = 2**22
+# Of so many items fewer than one is above a floor: what is above is then reckoned alone.
+_MOST_SPARSE = 8
 
 
 @runtime_checkable
@@ -71,6 +73,8 @@ class ProductScorer:
             raise SettingsError(f"A product needs a network first among its parts {part.settings['parts']}.")
         self._names = [str(name) for name in part.settings["parts"]]
         self._network, self._partners = scorers[0], list(scorers[1:])
+        # Asking an object whether it keeps a promise takes longer than many an answer: once is enough.
+        self._scoring_some = [one if isinstance(one, ScoresSome) else None for one in self._partners]
         _check(self._floors, self._lengths, self._weights, len(self._partners))
 
     def score(self, askers: Askers) -> Float32:
@@ -89,14 +93,21 @@ class ProductScorer:
     def _score_alone(self, askers: Askers) -> Float32:
         """The same for one asker, who has no company to share a block with: float32, shape (1, items)."""
         scores = self._network.score(askers)
-        scores -= log_totals(scores)[0]
-        sort = self._sort_alone(askers.histories)
-        for partner, floor, weights in zip(self._partners, self._floors, self._weights, strict=True):
-            if weights[sort]:
-                more = np.maximum(partner.score(askers), np.float32(floor))
+        counting = [one for one in self._counting(askers) if one[2]]
+        even = sum(weight * np.log(floor) for _, floor, weight in counting)
+        scores += np.float32(even - log_totals(scores)[0])
+        for partner, floor, weight in counting:
+            found = partner.score(askers)[0]
+            cells = np.flatnonzero(found > floor)
+            # Most items are at the floor of a sparse model, whose logarithm is in the scores already.
+            if _MOST_SPARSE * len(cells) < len(found):
+                scores[0, cells] += weight * np.log(found[cells] / np.float32(floor))
+            else:
+                more = np.maximum(found, np.float32(floor))
+                more /= np.float32(floor)
                 np.log(more, out=more)
-                more *= np.float32(weights[sort])
-                scores += more
+                more *= np.float32(weight)
+                scores[0] += more
         return scores
 
     def voices(self, asker: Askers) -> list[tuple[str, Scorer]]:
@@ -106,18 +117,24 @@ class ProductScorer:
 
     def scores_of(self, asker: Askers, codes: Int64) -> Float32:
         """One asker's scores of some items, short of what the network's total takes from all alike."""
-        scores = _some(self._network, asker, codes)
+        scores = self._network.scores_of(asker, codes)
         for partner, floor, weight in self._counting(asker):
             if weight:
-                scores += np.float32(weight) * np.log(
-                    np.maximum(_some(partner, asker, codes), np.float32(floor))
-                )
+                found = self._some(partner, asker, codes)
+                scores += np.float32(weight) * np.log(np.maximum(found, np.float32(floor)))
         return scores
 
     def _counting(self, asker: Askers) -> list[tuple[Scorer, float, float]]:
         """Each partner with its floor and its weight for one asker."""
         sort = self._sort_alone(asker.histories)
         return list(zip(self._partners, self._floors.tolist(), self._weights[:, sort].tolist(), strict=True))
+
+    def _some(self, partner: Scorer, asker: Askers, codes: Int64) -> Float32:
+        """One asker's scores of some items by any partner."""
+        some = self._scoring_some[self._partners.index(partner)]
+        if some is not None:
+            return some.scores_of(asker, codes)
+        return np.asarray(partner.score(asker)[0, codes], dtype=np.float32)
 
     def alike(self, codes: Int64) -> Float32:
         """The network's likeness of some items: float32, shape (codes, codes)."""
@@ -169,13 +186,6 @@ class ProductScorer:
         scores = np.repeat(found[:1], 1 + len(asker.histories.items), axis=0)
         scores[1 + places] = found[1:]
         return scores.T
-
-
-def _some(scorer: Scorer, asker: Askers, codes: Int64) -> Float32:
-    """One asker's scores of some items by any scorer."""
-    if isinstance(scorer, ScoresSome):
-        return scorer.scores_of(asker, codes)
-    return np.asarray(scorer.score(asker)[0, codes], dtype=np.float32)
 
 
 def _counts(histories: Histories, n_items: int) -> Int64:
