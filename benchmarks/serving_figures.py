@@ -95,8 +95,8 @@ def _index(found: Found) -> Iterator[str]:
     hashed_s = found["bytes"] / 1e6 / found["sha256_mb_per_s"]
     yield (
         f"Bars: 900 MB and 2 s for the network at 1,000,000. Its bundle's {found['bytes'] / 1e6:,.0f} MB are "
-        f"hashed before anything of them is used, by other threads: {hashed_s:.1f} of the CPU-seconds, at the "
-        f"{found['sha256_mb_per_s']:,} MB a second that SHA-256 takes here."
+        f"hashed before anything of them is used, by other threads: {hashed_s:.1f} of the CPU-seconds, at "
+        f"the {found['sha256_mb_per_s']:,} MB a second that SHA-256 takes here."
     )
     if blend:
         yield (
