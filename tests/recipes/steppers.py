@@ -67,6 +67,7 @@ class Stepper:
                 note("saved")
                 raise Stopped(f"Stopped after {number} passes.")
             time.sleep(config.pause or float(os.environ.get("STEPPERS_PAUSE", "0")))
+            hold(number, run)
             drawn = generator(seed, "stepper", number).random(len(log.histories.items))
             scores = 0.9 * scores + np.bincount(log.histories.items, drawn, log.n_items) * config.factor
             run.tell(
@@ -81,6 +82,12 @@ class Stepper:
         settings = config_values(config) | {"passes_made": config.passes}
         part = Part(kind="popular", settings=settings, tensors={"scores": scores.astype(np.float32)})
         return model_of(self.name, config_values(config), part, log)
+
+
+def hold(number, run):
+    """Where a test means to break off in the second pass: stay there until a stop is asked for."""
+    while number == 1 and "STEPPERS_HOLD" in os.environ and not run.should_stop():
+        time.sleep(0.02)
 
 
 class Pair(Stepper):

@@ -235,7 +235,7 @@ def test_a_comparison_fits_each_part_once_and_the_search_s_best_no_more(place, s
     )
 
 
-def test_who_is_asked_to_stop_saves_and_goes_on_later(place, steppers):
+def test_who_is_asked_to_stop_saves_and_goes_on_later(place, steppers, monkeypatch):
     asked = []
 
     def stop():
@@ -243,8 +243,10 @@ def test_who_is_asked_to_stop_saves_and_goes_on_later(place, steppers):
         return (place / "job" / "0.step.json").exists()
 
     run = Run(checkpoints=place / "any", should_stop=stop)
+    monkeypatch.setenv("STEPPERS_HOLD", "yes")
     with pytest.raises(Stopped, match="stepper was stopped"):
         run_isolated(place / "log", place / "job", STEPPER, run)
+    monkeypatch.delenv("STEPPERS_HOLD")
     assert notes(place)[-1] == "saved"
     assert not (place / "job" / "0.json").exists()
     (tried,) = run_isolated(place / "log", place / "job", STEPPER, Run(checkpoints=place / "any"))
@@ -277,14 +279,14 @@ def test_a_fit_ends_with_whoever_started_it_however_that_ends(place, steppers):
     # The parent runs what stands for Python, so that its child knows the recommender.
     code = f"import sys; sys.executable = {sys.executable!r}\n{PARENT}"
     parent = subprocess.Popen([steppers.PYTHON, "-c", code, str(place)], start_new_session=True)
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 300
     while not (place / "notes").exists() and time.monotonic() < limit:
         time.sleep(0.05)
     assert notes(place) == ["fit stepper"]
     os.killpg(parent.pid, 0)
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 120
     while time.monotonic() < limit:
         try:
             os.killpg(parent.pid, 0)
