@@ -1,7 +1,7 @@
 """How slow the machine is just now, for bars in CPU-seconds.
 
-A core that neighbours share takes up to twice as long for the same work, in CPU-seconds too. A bar that is meant
-for a quiet core is therefore held against what a fixed sum takes in the same minute.
+A core that neighbours share takes up to twice as long for the same work, in CPU-seconds too. A bar that is
+meant for a quiet core is therefore held against what a fixed sum takes in the same minute.
 """
 
 from statistics import median
