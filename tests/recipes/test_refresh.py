@@ -231,7 +231,7 @@ def test_a_store_that_a_server_still_fills_is_not_read(days: Days, tmp_path: Pat
             columns = {
                 name: getattr(told, name)[:events] for name in ("items", "kinds", "times_ms", "values")
             }
-            await kept(ImportedHistories(**some, **columns))
+            await kept(ImportedHistories(**some, **columns, learnt_ms=told.learnt_ms))
             raise KeyboardInterrupt
 
         store.take_histories = half  # type: ignore[method-assign]

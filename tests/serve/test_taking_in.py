@@ -133,6 +133,52 @@ def test_whoever_was_merged_before_is_taken_in_before_anybody_is_let_in():
     run(story)
 
 
+def test_whoever_was_deleted_after_the_bundle_learnt_is_told_nothing_of_what_it_knows(tmp_path):
+    async def story():
+        store = open_sqlite(tmp_path / "store.db")
+        for user in ("v3", "v4"):
+            await store.forget(user)
+        own = [Seen("i1", "watch", None, NOW)]
+        await store.add([Event(user="v4", item="i1", kind="watch", time_ms=NOW)])
+        # Dated after every deletion, and learnt before all of them.
+        log = the_log()
+        late = replace(log.histories, times=log.histories.times + 10**13)
+        model = replace(load(bundle()), log=replace(log, histories=late))
+        view = TakingIn(store, lambda words: None)
+        await view.begin([ready_of(model, "first", created_ms=1)], first=True)
+        assert len(await view.history("v5", 1000))
+        for user in ("v5", "v6"):
+            await store.forget(user)
+        await store.add([Event(user="v6", item="i1", kind="watch", time_ms=NOW)])
+        for _ in range(2):
+            assert [await view.history(f"v{n}", 1000) for n in range(3, 7)] == [[], own, [], own]
+            assert [await view.viewer(f"v{n}") for n in range(3, 7)] == [None] * 4
+            assert await view.history("v7", 1000)
+            await view.go_on()
+        await store.close()
+
+    run(story)
+
+
+def test_a_bundle_that_learnt_of_a_new_beginning_tells_it_at_once(tmp_path):
+    async def story():
+        store = open_sqlite(tmp_path / "store.db")
+        receipt = await store.forget("v4")
+        await store.add([Event(user="v4", item="i1", kind="watch", time_ms=receipt.time_ms)])
+        log = the_log()
+        late = replace(log.histories, times=log.histories.times + 10**13)
+        model = replace(load(bundle()), log=replace(log, histories=late))
+        view = TakingIn(store, lambda words: None)
+        await view.begin([ready_of(model, "first", created_ms=receipt.time_ms + 1)], first=True)
+        start, end = _of(4)
+        for _ in range(2):
+            assert len(await view.history("v4", 1000)) == 1 + end - start
+            await view.go_on()
+        await store.close()
+
+    run(story)
+
+
 def test_a_run_that_was_broken_off_is_finished_once(tmp_path):
     class BrokenOff(Exception):
         pass

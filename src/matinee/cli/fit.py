@@ -127,7 +127,7 @@ def _read(
         from matinee.recipes.store_log import read_store_log
 
         told = read_store_log(from_store, log_options)
-        return told.log, replace(options, from_store=told.store)
+        return told.log, replace(options, from_store=told.store, read_ms=told.read_ms)
     log = read_log(logs, log_options, progress=lambda doing, done, all_: progress(doing, done / max(all_, 1)))
     return log, options
 

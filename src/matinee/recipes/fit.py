@@ -71,6 +71,7 @@ class FitOptions:
         resume: go on from the unfinished fit beside the bundle, instead of starting afresh.
         from_store: what tells the store that the log is from; a server on that store has nothing to take in
             of the bundle. Empty: it is from files.
+        read_ms: when that store's events were read.
     """
 
     recommender: str | None = None
@@ -81,6 +82,7 @@ class FitOptions:
     run: Run = field(default_factory=Run)
     resume: bool = False
     from_store: str = ""
+    read_ms: int = 0
 
     def check(self) -> None:
         """Refuse what no log could make right.
@@ -220,7 +222,7 @@ def _fit_planned(plan: _Plan, run: Run, progress: Progress) -> Model:
         "joined": joined_of(model),
         "matinee": version("matinee"),
         "seed": options.seed,
-        **({"from_store": options.from_store} if options.from_store else {}),
+        **({"from_store": options.from_store, "read_ms": options.read_ms} if options.from_store else {}),
         "fitted_on": "train and validation" if held else "everything",
         "split": held.facts() if held else None,
         "metrics": choice.metrics if choice else {},

@@ -97,6 +97,7 @@ class _Day:
     log: InteractionLog
     from_store: str
     progress: Progress
+    read_ms: int
     now_ms: int
 
 
@@ -134,6 +135,7 @@ def refresh(
             refuse_unfinished(bundles, whole)
         used = used_in(bundles, store)
         model = None if used is None else load(bundles / used)
+        read_ms = time.time_ns() // 1_000_000
         log, from_store = _read(sources, log_options or LogOptions(), model, place)
         if whole is not None:
             # A server may have begun with a bundle while this was read.
@@ -149,6 +151,7 @@ def refresh(
             log=forget(log, buried),
             from_store=from_store,
             progress=progress,
+            read_ms=read_ms,
             now_ms=time.time_ns() // 1_000_000,
         )
         return _run(replace(day, log=forget(day.log, _gone(day))), began)
@@ -265,7 +268,7 @@ def _gone(day: _Day) -> frozenset[str]:
     if day.store is None:
         return frozenset()
     ids = day.log.viewers.arrow.to_pylist()
-    return with_store(day.store, lambda store: forgotten_of(store, ids))
+    return with_store(day.store, lambda store: forgotten_of(store, ids, day.read_ms))
 
 
 def _facts_of(day: _Day, judged: Judged | None, began: tuple[float, float]) -> dict[str, Any]:
@@ -277,6 +280,7 @@ def _facts_of(day: _Day, judged: Judged | None, began: tuple[float, float]) -> d
             "gate": day.options.gate,
             "judged": None if judged is None else judged.to_json(),
         },
+        "read_ms": day.read_ms,
         "all_cpu_s": round(cpu_s() - began[0], 3),
         "all_wall_s": round(wall, 3),
         "all_dollars": electricity_dollars(wall),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from matinee.data.kinds_mean import NOES, KindsMean
 from matinee.data.log import InteractionLog, meaning_of
 from matinee.data.options import LogOptions
 from matinee.data.read import read_log
+from matinee.serve.deleted_viewers import deleted_since
 from matinee.serve.records import ItemRecord, Stored
 from matinee.serve.store import Store
 from matinee.serve.take_in import refuse_unfinished, store_id
@@ -51,10 +53,12 @@ class StoreLog:
     Attributes:
         log: the log.
         store: what tells the store from every other.
+        read_ms: when its events were read.
     """
 
     log: InteractionLog
     store: str
+    read_ms: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +147,7 @@ async def store_log(
     options = options or LogOptions()
     if options.columns:
         raise SettingsError("--columns is for files: the columns of a store are known.")
+    read_ms = time.time_ns() // 1_000_000
     with tempfile.TemporaryDirectory(prefix="matinee-store-", dir=scratch) as folder:
         place = Path(folder)
         written = await write_events(store, place / "log.parquet")
@@ -159,7 +164,7 @@ async def store_log(
             friends=options.friends or _write_friends(base, place / "friends.parquet"),
         )
         log = read_log(written.path, meant, cache=False)
-    return StoreLog(log=log, store=await store_id(store))
+    return StoreLog(log=log, store=await store_id(store), read_ms=read_ms)
 
 
 async def write_events(store: Store, path: Path) -> Written:
@@ -201,14 +206,21 @@ def options_of(options: LogOptions, meaning: KindsMean | None, written: Written)
     )
 
 
-async def forgotten_of(store: Store, viewers: Sequence[str], *, at_once: int = 1000) -> frozenset[str]:
-    """The viewers among some whom the store has deleted."""
-    gone: set[str] = set()
+async def forgotten_of(
+    store: Store, viewers: Sequence[str], read_ms: int, *, at_once: int = 1000
+) -> frozenset[str]:
+    """The viewers among some whom the store has deleted.
+
+    Args:
+        store: the store.
+        viewers: their ids.
+        read_ms: when their events were read: who was deleted since is among them, even if they began anew.
+        at_once: ids that are asked for in one query.
+    """
+    gone: frozenset[str] = frozenset()
     for start in range(0, len(viewers), at_once):
-        some = viewers[start : start + at_once]
-        told = await store.forgotten(some)
-        gone |= {user for user, dead in zip(some, told, strict=True) if dead}
-    return frozenset(gone)
+        gone |= await deleted_since(store, viewers[start : start + at_once], read_ms)
+    return gone
 
 
 def refuse_missing(url: str) -> None:

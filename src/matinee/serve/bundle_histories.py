@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from matinee.answers.model import Model
 from matinee.core.types import Bool, Int64
 from matinee.data.log import meaning_of
+from matinee.serve.deleted_viewers import learnt_by
 from matinee.serve.records import LONGEST_ID, ImportedHistories, Seen, ViewerRecord
 
 
@@ -30,6 +31,7 @@ class BundleHistories:
 
     def __init__(self, model: Model, created_ms: int) -> None:
         self._log, self._deleted, self._created_ms = model.log, model.deleted, created_ms
+        self._learnt_ms = learnt_by(model, created_ms)
         log = model.log
         self._kinds = np.array([*log.kinds, meaning_of(log).main_kind(), _no_of(log)], dtype=object)
         self._main, self._no = len(self._kinds) - 2, len(self._kinds) - 1
@@ -94,6 +96,7 @@ class BundleHistories:
             kinds=self._kinds[kind].tolist(),
             times_ms=time_ms.tolist(),
             values=value,
+            learnt_ms=self._learnt_ms,
             profiles=self._profiles(codes),
         )
 

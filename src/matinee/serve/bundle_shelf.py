@@ -19,6 +19,7 @@ from matinee.core.errors import InputError, MatineeError
 from matinee.serve.aliases import ALIASES_NOTE, aliases_of, changed, unless_said
 from matinee.serve.asking import DEFAULT_ALIAS
 from matinee.serve.bundle_folders import facts_of, find_bundles
+from matinee.serve.deleted_viewers import deleted_of
 from matinee.serve.experiments import EXPERIMENTS_NOTE, Experiment, read_experiments
 from matinee.serve.in_use import told_by
 from matinee.serve.ready_bundle import ReadyBundle, manifest_of, needs_people, read_ready
@@ -29,7 +30,6 @@ from matinee.serve.trained_with import bundles_with
 
 # Bundles that an alias had before, which a rollback goes back to.
 _REMEMBERED = 10
-_ASKED_AT_ONCE = 1000
 # What could not be loaded is tried again after so many seconds; deleted viewers are asked for that often.
 _AGAIN_AFTER_S = 30.0
 _BURIED_EVERY_S = 60.0
@@ -290,16 +290,10 @@ class BundleShelf:
         return ready
 
     async def _forgotten(self, ready: ReadyBundle) -> frozenset[str]:
-        """Viewers of a bundle whom the store has deleted, where it answers from other people's histories."""
+        """Viewers whom the store has deleted since, where a bundle answers from other people's histories."""
         if not needs_people(ready.model):
             return frozenset()
-        ids = ready.model.log.viewers
-        gone: set[str] = set()
-        for start in range(0, len(ids), _ASKED_AT_ONCE):
-            some = ids.ids(range(start, min(start + _ASKED_AT_ONCE, len(ids))))
-            told = await self._store.forgotten(some)
-            gone |= {user for user, dead in zip(some, told, strict=True) if dead}
-        return frozenset(gone)
+        return await deleted_of(self._store, ready.model, ready.created_ms)
 
     async def _catch_up(self, version: int) -> None:
         """Load what the notes want and put it in use; what cannot be loaded leaves its alias as it was."""

@@ -101,7 +101,10 @@ def add_all(hand: Hand, batches: Sequence[Batch]) -> list[int]:
 def take_histories(hand: Hand, told: ImportedHistories) -> int:
     """Append histories whose marks are not there, and profiles where there are none: events that were new."""
     known = _known(hand, "event", told.marks)
-    kept = _past_grave(hand, set(told.users)) if hand.rows("SELECT 1 FROM tombstone LIMIT 1") else None
+    kept = None
+    if hand.rows("SELECT 1 FROM tombstone LIMIT 1"):
+        users = {*told.users, *(one.id for one in told.profiles)}
+        kept = _past_grave(hand, users, told.learnt_ms)
     columns = list(zip(told.items, told.kinds, told.times_ms, told.values, strict=True))
     rows: list[Row] = []
     start = 0
@@ -287,15 +290,22 @@ def _past_graves(hand: Hand, some: Iterable[Batch]) -> list[Batch]:
     ]
 
 
-def _past_grave(hand: Hand, users: set[str]) -> Callable[[str, int], bool]:
-    """Whether something of a viewer and a moment may be imported; of the deleted nothing may."""
+def _past_grave(hand: Hand, users: set[str], learnt_ms: int | None = None) -> Callable[[str, int], bool]:
+    """Whether something of a viewer and a moment may be imported.
+
+    Of the deleted nothing may, and of whoever began anew nothing that was learnt before the deletion, however
+    it is dated.
+    """
     hashes = {grave(hand.secret, user): user for user in users}
     found = hand.rows(
         f"SELECT hash, time_ms, anew FROM tombstone WHERE {hand.among('hash')}",  # noqa: S608
         [hand.listed(list(hashes))],
     )
     # Of whoever began anew, an import still brings back nothing from before the deletion.
-    until = {hashes[row[0]]: row[1] if row[2] else None for row in found}
+    until = {
+        hashes[one]: time_ms if anew and (learnt_ms is None or time_ms < learnt_ms) else None
+        for one, time_ms, anew in found
+    }
 
     def kept(user: str, time_ms: int) -> bool:
         moment = until.get(user, -1)

@@ -22,6 +22,7 @@ from matinee.serve.arrange import Placed, Ranked, Wish, arrange, newer_first
 from matinee.serve.asking import DEFAULT_ALIAS, FARTHEST, MOST_ITEMS, Answer, Ask, Recommended
 from matinee.serve.bundle_shelf import BundleShelf
 from matinee.serve.crowd import Crowd
+from matinee.serve.deleted_viewers import deleted_since
 from matinee.serve.experiments import arm_of
 from matinee.serve.near_viewers import near_viewers
 from matinee.serve.placements import PLACEMENTS_NOTE, Rules, apply, placements_from_note
@@ -231,16 +232,17 @@ class Engine:
         return ready, arm, shadow
 
     async def _viewer(self, ready: ReadyBundle, user: str | None) -> int:
-        """The asker's code in the bundle's log; -1 for newcomers, and for whom the store has deleted."""
+        """The asker's code in the bundle's log; -1 for newcomers, and for the deleted."""
         if user is None:
             return -1
         code = ready.viewer(user)
         if not ready.personal_beyond_history and not ready.live.regional:
             # Nothing hangs on who it is.
             return code
-        if code < 0:
-            return ready.viewer(await self._store.stands_for(user)) if len(ready.model.log.viewers) else -1
-        if ready.personal_beyond_history and (await self._store.forgotten([user]))[0]:
+        if code < 0 and len(ready.model.log.viewers):
+            user = await self._store.stands_for(user)
+            code = ready.viewer(user)
+        if code >= 0 and await deleted_since(self._store, [user], ready.learnt_ms):
             return -1
         return code
 

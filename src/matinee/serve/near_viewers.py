@@ -12,6 +12,7 @@ from collections import Counter
 import numpy as np
 
 from matinee.core.types import Int32
+from matinee.serve.deleted_viewers import deleted_since
 from matinee.serve.ready_bundle import ReadyBundle
 from matinee.serve.store import Store
 
@@ -35,7 +36,9 @@ async def near_viewers(store: Store, ready: ReadyBundle, user: str, most: int) -
     own = await _liked(store, ready, user)
     if not own:
         return []
-    met: Counter[str] = Counter(_of_bundle(ready, own))
+    known = _of_bundle(ready, own)
+    gone = await deleted_since(store, list(known), ready.learnt_ms)
+    met = Counter({one: n for one, n in known.items() if one not in gone})
     for item in list(own)[-_ITEMS:]:
         met.update({one.user for one in await store.events(item=item, most=_EVENTS)})
     me = await store.stands_for(user)

@@ -19,6 +19,7 @@ from matinee.answers.reasons import POPULAR, reasons, verb_of
 from matinee.core.errors import BundleError
 from matinee.core.types import Float32, Int32, Int64, histories_of, newcomers
 from matinee.data.log import meaning_of
+from matinee.serve.deleted_viewers import learnt_by
 from matinee.serve.live_items import LiveItems
 from matinee.serve.taken import NO_CODES, Reading, Taken
 
@@ -55,6 +56,11 @@ class ReadyBundle:
     def source(self) -> str:
         """What its personal answers are called."""
         return self.model.name
+
+    @property
+    def learnt_ms(self) -> int:
+        """Up to when it can have learnt anything."""
+        return learnt_by(self.model, self.created_ms)
 
     @property
     def for_everybody(self) -> bool:

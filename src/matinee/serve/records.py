@@ -77,6 +77,7 @@ class ImportedHistories:
         kinds: of every event.
         times_ms: of every event.
         values: of every event; None where it brought none.
+        learnt_ms: up to when it can have been learnt: whoever was deleted since is left out.
         profiles: what is known of them beside events.
     """
 
@@ -87,6 +88,7 @@ class ImportedHistories:
     kinds: Sequence[str]
     times_ms: Sequence[int]
     values: Sequence[float | None]
+    learnt_ms: int
     profiles: Sequence[ViewerRecord] = ()
 
 

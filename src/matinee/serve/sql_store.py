@@ -23,6 +23,7 @@ from matinee.serve.records import (
 )
 from matinee.serve.rows import Row, item_of, shown_of, stored_of, viewer_of
 from matinee.serve.storable import check_events, check_histories, check_texts
+from matinee.serve.store import FOR_EVER
 from matinee.serve.writer import Writer
 
 _STORED = (
@@ -220,6 +221,21 @@ class SqlStore:
         gone = {row[0] for row in rows}
         return [one in gone for one in hashes]
 
+    async def void_until_ms(self, users: Sequence[str]) -> list[int]:
+        """Up to when nothing that was learnt of each id may be used: -1 of those never deleted."""
+        check_texts("An id", users)
+        hashes = [grave(self._secret, user) for user in users]
+        rows = await self._reader.rows(
+            f"SELECT hash, time_ms, anew FROM tombstone WHERE {self._reader.among('hash')}",  # noqa: S608
+            [self._reader.listed(hashes)],
+        )
+        when = {row[0]: int(row[1]) if row[2] else FOR_EVER for row in rows}
+        return [when.get(one, -1) for one in hashes]
+
+    async def ids_of(self, user: str) -> list[str]:
+        """Every id that means a viewer: the one that stands for all of them first."""
+        return [row[0] for row in await self._reader.rows(MEMBERS, [user] * 4)]
+
     async def item(self, item: str) -> ItemRecord | None:
         """What was put under an id; None where nothing was, or it was deleted."""
         found = await self._reader.rows(_ITEM + "id = ? AND deleted = 0", [item])
@@ -302,6 +318,6 @@ class SqlStore:
 
     async def _of_viewer(self, statement: str, values: list[object], user: str) -> tuple[str, list[object]]:
         """A query of a log, of one viewer's rows under any id."""
-        ids = [row[0] for row in await self._reader.rows(MEMBERS, [user] * 4)]
+        ids = await self.ids_of(user)
         condition = self._reader.among('e."user"')
         return f"{statement} AND {condition}", [*values, self._reader.listed(ids)]

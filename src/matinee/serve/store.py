@@ -22,6 +22,9 @@ from matinee.serve.records import (
     ViewerRecord,
 )
 
+# Of whoever was deleted and did not begin anew nothing may be used, whenever it was learnt.
+FOR_EVER = 2**63 - 1
+
 
 class Store(Protocol):
     """Where everything that happens online is kept.
@@ -44,8 +47,9 @@ class Store(Protocol):
         """Append whole histories of an import, each at once and once; durable when it returns.
 
         A history whose mark is there is left out, and so is what `add(..., imported=True)` leaves out of
-        the deleted. A profile is written where the store has none. A transaction is held until all of it
-        is written: others who write wait.
+        the deleted; of whoever was deleted after it was learnt, all is, however it is dated. A profile is
+        written where the store has none and the viewer was never deleted. A transaction is held until all
+        of it is written: others who write wait.
 
         Returns:
             How many events were new.
@@ -104,6 +108,16 @@ class Store(Protocol):
 
     async def forgotten(self, users: Sequence[str]) -> list[bool]:
         """Whether each viewer was deleted, and has not begun anew."""
+
+    async def void_until_ms(self, users: Sequence[str]) -> list[int]:
+        """Up to when nothing that was learnt of each id may be used: its last deletion.
+
+        FOR_EVER of those that did not begin anew since, -1 of those that were never deleted. Each id is
+        asked about by itself, whatever it was merged into.
+        """
+
+    async def ids_of(self, user: str) -> list[str]:
+        """Every id that means a viewer: the one that stands for all of them first."""
 
     async def item(self, item: str) -> ItemRecord | None:
         """What was put under an id; None where nothing was, or it was deleted."""

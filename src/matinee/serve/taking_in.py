@@ -84,7 +84,7 @@ class TakingIn:
                 continue
             histories = BundleHistories(model, ready.created_ms)
             if first:
-                await self._take_merged(histories)
+                await self._take_first(histories)
             self._going[model.log.fingerprint] = _Going(ready.name, histories)
             self._done.clear()
 
@@ -184,13 +184,19 @@ class TakingIn:
             await self._inner.take_histories(going.histories.of(np.array([code], dtype=np.int64)))
             going.known.add(code)
 
-    async def _take_merged(self, histories: BundleHistories) -> None:
-        """Take those in whom the store knows as others: they are asked for under ids that no log has."""
+    async def _take_first(self, histories: BundleHistories) -> None:
+        """Take those in of whom the bundle alone does not say what is to be answered.
+
+        Whoever was merged is asked for under an id that no log has; of whoever was deleted and began anew,
+        only the store knows what may be told.
+        """
         for start in range(0, len(histories.codes), _ASKED_AT_ONCE):
             codes = histories.codes[start : start + _ASKED_AT_ONCE]
-            merged = np.array(await self._inner.merged(histories.users(codes)), dtype=bool)
-            if merged.any():
-                await self._inner.take_histories(histories.of(codes[merged]))
+            users = histories.users(codes)
+            merged = np.array(await self._inner.merged(users), dtype=bool)
+            some = merged | (np.array(await self._inner.void_until_ms(users), dtype=np.int64) >= 0)
+            if some.any():
+                await self._inner.take_histories(histories.of(codes[some]))
 
     async def _take(self, fingerprint: str, going: _Going) -> None:
         """Take one log in."""

@@ -18,6 +18,7 @@ from matinee.serve.records import (
     Stored,
     ViewerRecord,
 )
+from matinee.serve.store import FOR_EVER
 
 
 class SmallStore:
@@ -36,7 +37,7 @@ class SmallStore:
         self._into: dict[str, str] = {}
         self._viewers: dict[str, ViewerRecord] = {}
         self._dead: set[str] = set()
-        self._graves: set[str] = set()
+        self._died: dict[str, int] = {}
         self._items: dict[str, ItemRecord] = {}
         self._items_version = self._notes_version = 0
         self._notes: dict[str, str] = {}
@@ -63,7 +64,7 @@ class SmallStore:
         for user, mark, length in zip(told.users, told.marks, told.lengths, strict=True):
             places = range(start, start + length)
             start += length
-            if mark not in self._ids:
+            if mark not in self._ids and self._died.get(user, -1) < told.learnt_ms:
                 events = [
                     Event(
                         user=user,
@@ -77,16 +78,16 @@ class SmallStore:
                 ]
                 new += await self.add(events, imported=True)
         for one in told.profiles:
-            if one.id not in self._dead:
+            if one.id not in self._died:
                 self._viewers.setdefault(self._who(one.id), one)
         return new
 
     async def has_taken(self, user: str, mark: str) -> bool:
         """Whether a history is there."""
-        return mark in self._ids or user in self._graves
+        return mark in self._ids or user in self._died
 
     def _add(self, event: Event, imported: bool) -> bool:
-        if (imported and event.user in self._dead) or not self._first(event.event_id):
+        if (imported and self._is_void(event)) or not self._first(event.event_id):
             return False
         if not imported:
             self._dead.discard(event.user)
@@ -94,6 +95,10 @@ class SmallStore:
         names = [name for name in Stored._fields if name != "seq"]
         self._events.append(Stored(self._seq, *(getattr(event, name) for name in names)))
         return True
+
+    def _is_void(self, event: Event) -> bool:
+        died = self._died.get(event.user)
+        return died is not None and (event.user in self._dead or event.time_ms <= died)
 
     def _first(self, event_id: str | None) -> bool:
         known = event_id is not None and event_id in self._ids
@@ -205,7 +210,7 @@ class SmallStore:
         names = {user, who, *(old for old in self._into if self._who(old) == who)}
         self._into = {old: new for old, new in self._into.items() if old not in names}
         self._dead |= names
-        self._graves |= names
+        self._died |= dict.fromkeys(names, self._now)
         return Receipt(
             user=user, events=len(gone), impressions=len(shown), profile=profile, time_ms=self._now
         )
@@ -213,6 +218,15 @@ class SmallStore:
     async def forgotten(self, users: Sequence[str]) -> list[bool]:
         """Whether each viewer was deleted."""
         return [user in self._dead for user in users]
+
+    async def void_until_ms(self, users: Sequence[str]) -> list[int]:
+        """Up to when nothing that was learnt of each id may be used."""
+        return [FOR_EVER if user in self._dead else self._died.get(user, -1) for user in users]
+
+    async def ids_of(self, user: str) -> list[str]:
+        """Every id that means a viewer."""
+        who = self._who(user)
+        return [who, *(old for old in self._into if self._who(old) == who)]
 
     async def item(self, item: str) -> ItemRecord | None:
         """What was put under an id."""

@@ -14,9 +14,12 @@ from matinee.serve.refusals import Refusal
 from matinee.serve.store import Store
 from matinee.testing.store_stories import StoreStories, watched
 
+# After everything that a test does.
+LATER = 10**15
+
 
 def histories(
-    *viewers: tuple[str, Sequence[Seen]], profiles: Sequence[ViewerRecord] = ()
+    *viewers: tuple[str, Sequence[Seen]], profiles: Sequence[ViewerRecord] = (), learnt_ms: int = LATER
 ) -> ImportedHistories:
     """Some viewers' histories; each one's mark is made of the viewer's id."""
     events = [one for _, seen in viewers for one in seen]
@@ -28,6 +31,7 @@ def histories(
         kinds=[one.kind for one in events],
         times_ms=[one.time_ms for one in events],
         values=[one.value for one in events],
+        learnt_ms=learnt_ms,
         profiles=profiles,
     )
 
@@ -76,7 +80,7 @@ class TakingTests(StoreStories):
             for user in ("gone", "anew"):
                 await one.forget(user)
             await one.add([watched("anew", "own", 5)])
-            late = Seen("x", "view", None, 10**15)
+            late = Seen("x", "view", None, LATER)
             profiles = [ViewerRecord(id=user, region="EU") for user in ("gone", "anew", "b")]
             told = histories(("gone", A), ("anew", [*A, late]), ("b", B), profiles=profiles)
             assert await other.take_histories(told) == 2
@@ -91,6 +95,18 @@ class TakingTests(StoreStories):
             assert await one.has_taken("b", "mark:b")
             assert await one.take_histories(told) == 0
             assert await one.viewer("b") is None
+
+        self.tell_two(url, story)
+
+    def test_who_was_deleted_after_it_was_learnt_is_left_out_however_it_is_dated(self, url: str) -> None:
+        async def story(one: Store, other: Store) -> None:
+            receipt = await one.forget("anew")
+            await one.add([watched("anew", "own", 5)])
+            late = [Seen("x", "view", None, LATER)]
+            for learnt_ms, new in ((0, 0), (receipt.time_ms, 0), (receipt.time_ms + 1, 1)):
+                told = histories(("anew", [*A, *late]), learnt_ms=learnt_ms)
+                assert await other.take_histories(told) == new
+            assert [seen.item for seen in await one.history("anew", 9)] == ["own", "x"]
 
         self.tell_two(url, story)
 

@@ -9,7 +9,7 @@ import pytest
 
 from matinee.core.errors import InputError
 from matinee.serve.records import Impression, ViewerRecord
-from matinee.serve.store import Store
+from matinee.serve.store import FOR_EVER, Store
 from matinee.testing.store_stories import StoreStories, watched
 
 
@@ -33,6 +33,8 @@ class ViewersTests(StoreStories):
             assert await one.withdraw("ann", "before") == 1
             assert [seen.item for seen in await other.history("cookie", 9)] == ["after"]
             assert await one.stands_for("stranger") == "stranger"
+            assert await one.ids_of("ann") == await other.ids_of("cookie") == ["ann", "cookie"]
+            assert await one.ids_of("stranger") == ["stranger"]
 
         self.tell_two(url, story)
 
@@ -123,6 +125,9 @@ class ViewersTests(StoreStories):
             assert [viewer.id for viewer in await other.viewers()] == ["bob"]
             assert await other.popular(0, 9) == [("b", 1)]
             assert await other.forgotten(["ann", "bob", "cookie", "ann"]) == [True, False, True, True]
+            assert await other.void_until_ms(["ann", "bob", "cookie"]) == [FOR_EVER, -1, FOR_EVER]
+            await one.add([watched("cookie", "a")])
+            assert await other.void_until_ms(["ann", "cookie"]) == [FOR_EVER, receipt.time_ms]
             again = await other.forget("ann")
             assert (again.events, again.impressions, again.profile) == (0, 0, False)
 
@@ -142,6 +147,7 @@ class ViewersTests(StoreStories):
             # Their own next event is a new beginning, and imports may add to it, but nothing from before.
             assert await store.add([watched("ann", "new", receipt.time_ms)]) == 1
             assert await store.forgotten(["ann"]) == [False]
+            assert await store.void_until_ms(["bob", "ann"]) == [-1, receipt.time_ms]
             assert await store.add([*old, watched("ann", "later", future)], imported=True) == 1
             assert [seen.item for seen in await store.history("ann", 9)] == ["new", "later"]
             await store.forget("ann")
