@@ -175,10 +175,10 @@ def test_their_old_taste_makes_nobody_their_neighbour(tmp_path):
                     log.histories.items[slice(*log.histories.offsets[viewer : viewer + 2])], codes
                 ).any()
             )
-            assert twin in dict(await near_viewers(store, ready, "v1", 100))
+            assert twin in dict(await near_viewers(store, ready, "v1", 100, NOW))
             await store.forget(twin)
             await store.add(watched(twin, "ghost"))
-            assert twin not in dict(await near_viewers(store, ready, "v1", 100))
+            assert twin not in dict(await near_viewers(store, ready, "v1", 100, NOW))
             assert ids(await service.answers.recommend(Ask(user="v1")))
         finally:
             await store.close()

@@ -111,7 +111,7 @@ def test_an_event_says_which_answer_it_followed_from_and_impressions_what_was_sh
 )
 def test_times_are_iso_8601_or_milliseconds(net, time, ms):
     assert post_event(net, user="u", item="i1", time=time).json()["new"] == 1
-    assert net.ask("GET", "/v1/users/u").json()["history"][0]["time"] == ms
+    assert net.ask("GET", "/v1/users/u/export").json()["events"][0]["time"] == ms
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from matinee.serve.asking import DEFAULT_ALIAS, FARTHEST, MOST_ITEMS, Answer, As
 from matinee.serve.bundle_shelf import BundleShelf
 from matinee.serve.crowd import Crowd
 from matinee.serve.deleted_viewers import deleted_since
+from matinee.serve.due import LONGEST, due
 from matinee.serve.experiments import arm_of
 from matinee.serve.near_viewers import near_viewers
 from matinee.serve.placements import PLACEMENTS_NOTE, Rules, apply, placements_from_note
@@ -39,12 +40,6 @@ from matinee.serve.struck import Asked, may_be_shown, strike
 POPULAR, LATEST, SIMILAR, BY_CATEGORY = "popular", "latest", "similar", "fallback:categories"
 
 _log = logging.getLogger("matinee.serve")
-
-# Machines' clocks may differ by so much: what is dated later than that is not due yet.
-SKEW_MS = 60_000
-
-# Of viewers with very long histories, so many events are looked at for what was seen and turned down.
-_SEEN = 5_000
 
 
 class Engine:
@@ -158,7 +153,7 @@ class Engine:
     async def neighbours(self, user: str, most: int) -> list[tuple[str, float]]:
         """Viewers with the nearest taste, and how near (Gorse's user-to-user); empty if unknown."""
         await self._follow()
-        return await near_viewers(self._store, self._shelf.behind(DEFAULT_ALIAS), user, most)
+        return await near_viewers(self._store, self._shelf.behind(DEFAULT_ALIAS), user, most, self._now())
 
     async def catalogue(self, alias: str = DEFAULT_ALIAS) -> Catalogue:
         """What is known of items, by the bundle behind an alias and the store: for filters and metadata."""
@@ -254,8 +249,8 @@ class Engine:
             history = await self._store.history(ask.user, self._limits.history)
             if len(history) >= self._limits.history:
                 # More may have been seen than a model looks at, and nothing of it is to come again.
-                history = await self._store.history(ask.user, max(_SEEN, self._limits.history))
-            history = _due(history, self._now())
+                history = await self._store.history(ask.user, max(LONGEST, self._limits.history))
+            history = due(history, self._now())
         else:
             history = ()
         if ask.what_if:
@@ -349,14 +344,6 @@ class Engine:
             experiment=asked.arm,
             unknown=asked.taken.unknown,
         )
-
-
-def _due(history: Sequence[Seen], now_ms: int) -> Sequence[Seen]:
-    """A history without what was written for later, as Gorse's clients do: it does not count yet."""
-    last = len(history)
-    while last and history[last - 1].time_ms > now_ms + SKEW_MS:
-        last -= 1
-    return history if last == len(history) else history[:last]
 
 
 def _alike_by_categories(ready: ReadyBundle, code: int) -> Float32:

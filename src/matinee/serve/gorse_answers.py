@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import Request
 
 from matinee.serve.asking import FARTHEST, MOST_ITEMS, Answer, Ask
+from matinee.serve.due import due_history
 from matinee.serve.foreign import body_of, checked_id, decoded, whole_number
 from matinee.serve.gorse_shapes import SessionFeedback, delay_ms, scores_of, seen_of
 from matinee.serve.records import Event, Impression
@@ -109,7 +110,8 @@ async def _without_read(service: Service, request: Request) -> Ask:
     user = request.query_params.get("user-id", "")
     if not user:
         return ask
-    read = await service.store.history(checked_id("user-id", user), service.limits.history)
+    who = checked_id("user-id", user)
+    read = await due_history(service.store, who, service.limits.history, service.now_ms())
     return replace(ask, exclude=tuple({one.item for one in read}))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from matinee.serve.engine import SKEW_MS
+from matinee.serve.due import is_due
 from matinee.serve.fold import Feedback, fold
 from matinee.serve.foreign import moment_text
 from matinee.serve.gorse_shapes import COMMENT
@@ -25,7 +25,7 @@ _OFTEN = 3
 
 def folded(events: Iterable[Stored], now_ms: int) -> list[dict[str, Any]]:
     """Rows as Gorse shows them; what was written back for later is not there before its time."""
-    due = [event for event in events if event.time_ms <= now_ms + SKEW_MS]
+    due = [event for event in events if is_due(event.time_ms, now_ms)]
     comments = {
         (event.kind, event.user, event.item): comment
         for event in due

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from matinee.serve.due import due_history
 from matinee.serve.moments import ms_of
 from matinee.serve.native_events import text_of
 from matinee.serve.operations import Call, Operation
@@ -33,8 +34,8 @@ async def viewer(call: Call) -> Reply:
     user, most = call.path["id"], call.query.history
     store = call.service.store
     found = await store.viewer(user)
-    seen = await store.history(user, max(most, 1))
-    if found is None and not seen:
+    seen = await due_history(store, user, most, call.service.now_ms())
+    if found is None and not await store.history(user, 1):
         raise _unknown(user)
     known = found or ViewerRecord(id=user)
     return said(
@@ -44,8 +45,7 @@ async def viewer(call: Call) -> Reply:
             attributes=dict(known.attributes),
             added=known.added_ms,
             history=[
-                SaidEvent(item=one.item, kind=one.kind, value=one.value, time=one.time_ms)
-                for one in seen[len(seen) - min(most, len(seen)) :]
+                SaidEvent(item=one.item, kind=one.kind, value=one.value, time=one.time_ms) for one in seen
             ],
         )
     )

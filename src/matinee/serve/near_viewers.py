@@ -13,6 +13,7 @@ import numpy as np
 
 from matinee.core.types import Int32
 from matinee.serve.deleted_viewers import deleted_since
+from matinee.serve.due import due_history
 from matinee.serve.ready_bundle import ReadyBundle
 from matinee.serve.store import Store
 
@@ -24,7 +25,9 @@ _HISTORY = 500
 _WATCHERS = 200_000
 
 
-async def near_viewers(store: Store, ready: ReadyBundle, user: str, most: int) -> list[tuple[str, float]]:
+async def near_viewers(
+    store: Store, ready: ReadyBundle, user: str, most: int, now_ms: int
+) -> list[tuple[str, float]]:
     """Viewers with the nearest taste, the nearest first, and how near: above 0, at most 1.
 
     Args:
@@ -32,8 +35,9 @@ async def near_viewers(store: Store, ready: ReadyBundle, user: str, most: int) -
         ready: the bundle whose histories name candidates, and which says what events mean.
         user: whose taste.
         most: how many.
+        now_ms: the moment.
     """
-    own = await _liked(store, ready, user)
+    own = await _liked(store, ready, user, now_ms)
     if not own:
         return []
     known = _of_bundle(ready, own)
@@ -47,17 +51,17 @@ async def near_viewers(store: Store, ready: ReadyBundle, user: str, most: int) -
     candidates.pop(me, None)
     found = []
     for other in list(candidates)[:_CANDIDATES]:
-        theirs = await _liked(store, ready, other)
+        theirs = await _liked(store, ready, other, now_ms)
         common = len(own.keys() & theirs.keys())
         if common:
             found.append((other, common / (len(own) * len(theirs)) ** 0.5))
     return sorted(found, key=lambda pair: (-pair[1], pair[0]))[: max(most, 0)]
 
 
-async def _liked(store: Store, ready: ReadyBundle, user: str) -> dict[str, None]:
+async def _liked(store: Store, ready: ReadyBundle, user: str, now_ms: int) -> dict[str, None]:
     """The items that somebody chose, in the order of time, each once."""
     meaning = ready.reading.meaning
-    history = await store.history(user, _HISTORY)
+    history = await due_history(store, user, _HISTORY, now_ms)
     return {one.item: None for one in history if meaning.teaches(one.kind, one.value)}
 
 

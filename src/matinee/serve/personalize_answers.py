@@ -8,6 +8,7 @@ from typing import Any
 
 from matinee.data.columns import plain_name
 from matinee.serve.asking import MOST_ITEMS, Answer, Ask, Recommended
+from matinee.serve.due import due_history
 from matinee.serve.foreign import checked_id
 from matinee.serve.known_items import known_item, values_of
 from matinee.serve.personalize_select import Asker, Selection, Selector, expression_of
@@ -18,6 +19,7 @@ from matinee.serve.personalize_shapes import (
     name_in,
     texts_of,
 )
+from matinee.serve.records import Seen
 from matinee.serve.refusals import NotFound, Refusal
 from matinee.serve.service import Catalogue, Service
 
@@ -95,7 +97,9 @@ async def _question(
     catalogue = await service.answers.catalogue(alias)
     needs_asker = bool(sent.filter_arn or getattr(sent, "promotions", None))
     viewer = await service.store.viewer(user) if user and needs_asker else None
-    history = await service.store.history(user, service.limits.history) if user and needs_asker else []
+    history: Sequence[Seen] = ()
+    if user and needs_asker:
+        history = await due_history(service.store, user, service.limits.history, service.now_ms())
     attributes = {} if viewer is None else {"region": viewer.region, **viewer.attributes}
     context = {plain_name(name): value for name, value in (sent.context or {}).items()}
     region = next((context[word] for word in _REGION_WORDS if context.get(word)), None)

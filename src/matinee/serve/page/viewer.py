@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from matinee.serve.asking import Answer, Ask
+from matinee.serve.due import due_history
 from matinee.serve.page.cards import Row, card_of, cards_of, row_of, summary
 from matinee.serve.page.frame import Page, checked, field_of, form_of, render, see
 from matinee.serve.records import LONGEST_ID, Event, Seen
@@ -104,7 +105,8 @@ async def _viewer(page: Page, request: Request, user: str) -> Response:
     imagined = list(dict.fromkeys(one for one in asked if one))[-_MOST_IMAGINED:]
     just = checked(request.query_params.get("watched", ""), "watched", LONGEST_ID)
     wanted = checked(request.query_params.get("q", ""), "The search").strip()
-    history = await page.service.store.history(user, page.service.limits.history)
+    service = page.service
+    history = await due_history(service.store, user, service.limits.history, service.now_ms())
     if just and just not in {seen.item for seen in history}:
         just = ""
     began = time.perf_counter()
@@ -119,7 +121,7 @@ async def _viewer(page: Page, request: Request, user: str) -> Response:
         "user": user,
         "is_new": not history,
         "events": len(history),
-        "more_events": len(history) >= page.service.limits.history,
+        "more_events": len(history) >= service.limits.history,
         "past": await cards_of(page.titles, newest[:_PAST]),
         "row": row,
         "moved": summary(row.cards),
