@@ -437,3 +437,23 @@ def test_beyond_loopback_a_key_is_asked_for_and_keys_are_shown_once(tmp_path, bu
         assert server.post("/v1/recommend", {"user": "v1"}, authorization=f"Bearer {key}")[0] == 401
         assert server.end() == 0
         assert key not in server.words()
+
+
+def test_the_first_key_counts_at_once_in_every_worker(tmp_path, bundles):
+    with serving(tmp_path, str(bundles), "--port", "0", "--workers", "2") as server:
+        assert server.post("/v1/recommend", {"user": "v1"})[0] == 200
+        made = subprocess.run(
+            command("keys", "add", "first", "--store", f"sqlite:///{tmp_path}/store.db", "--json", "-"),
+            capture_output=True,
+            text=True,
+            env=ENVIRONMENT,
+            check=True,
+        )
+        key = json.loads(made.stdout)["key"]
+        # Each ask is a new connection: thirty of them meet both workers.
+        server.until(
+            lambda: {server.post("/v1/recommend", {"user": "v1"})[0] for _ in range(30)} == {401}, 10.0
+        )
+        assert server.post("/v1/recommend", {"user": "v1"}, authorization=f"Bearer {key}")[0] == 200
+        assert server.get("/livez")[0] == 200
+        assert server.end() == 0

@@ -1,9 +1,13 @@
 import asyncio
+import time
+from dataclasses import replace
 
 import pytest
+from tests.serve.web_world import NOW_MS, world
 
 from matinee.core.errors import InputError
-from matinee.serve.keys import NOTE, Keys, browser_key_of, key_of
+from matinee.serve.app import make_app
+from matinee.serve.keys import NOTE, READ, Keys, browser_key_of, key_of
 from matinee.serve.refusals import Forbidden, NotFound, StoreError, Unauthorised
 from matinee.testing.small_store import SmallStore
 
@@ -122,3 +126,33 @@ def test_where_a_request_brings_its_key():
     assert browser_key_of({b"authorization": b"Basic !"}) is None
     assert browser_key_of({b"cookie": b"x=1; matinee_key=abc"}) == "abc"
     assert browser_key_of({b"cookie": b"x=1", b"x-api-key": b"abc"}) == "abc"
+
+
+def test_the_first_key_locks_a_server_that_runs_on_every_face(tmp_path):
+    with world(tmp_path) as net:
+        keys = Keys(net.service.store, lambda: NOW_MS, needed=False)
+        other = Keys(net.service.store, lambda: NOW_MS, needed=False)
+        open_to_all = replace(net, app=make_app(net.service, keys=keys), keys=keys)
+        asked = {"campaignArn": "arn:aws:personalize:eu:1:campaign/default", "userId": "v1"}
+        ways = (
+            ("POST", "/v1/recommend", {"json": {"user": "v1"}}),
+            ("GET", "/api/recommend/v1", {}),
+            ("POST", "/recommendations", {"json": asked}),
+            ("GET", "/", {}),
+        )
+
+        def statuses():
+            return [open_to_all.ask(method, path, **more).status_code for method, path, more in ways]
+
+        assert statuses() == [200] * 4
+        made, text = net.do(other.make("first", [READ]))
+        last = time.monotonic() + 10
+        while statuses() != [401, 401, 403, 401]:
+            assert time.monotonic() < last
+        bearer = {"authorization": f"Bearer {text}"}
+        assert open_to_all.ask("GET", "/api/recommend/v1", headers=bearer).status_code == 200
+        assert open_to_all.ask("DELETE", "/v1/users/v1", headers=bearer).status_code == 403
+        # A server does not open again because its last key was taken away.
+        net.do(other.revoke(made.id))
+        time.sleep(0.3)
+        assert statuses() == [401, 401, 403, 401]

@@ -3,9 +3,14 @@
 import asyncio
 import itertools
 
+import httpx
 import pytest
+from tests.serve.asked_world import NOW, serve
 
 from matinee.core.errors import InputError
+from matinee.serve.app import make_app
+from matinee.serve.health import Health
+from matinee.serve.keys import Keys
 from matinee.serve.open_store import open_store
 from matinee.serve.refusals import StoreError
 from matinee.testing.store_stories import watched
@@ -205,5 +210,43 @@ def test_a_database_that_may_not_be_written_refuses_and_reads_on(server, url):
             while isinstance(await failure_of(store.add([watched("u", "j")])), StoreError):
                 await asyncio.sleep(0.01)
         assert [seen.item for seen in await store.history("u", 9)] == ["i", "j"]
+
+    tell(url, story)
+
+
+def test_nobody_without_a_key_is_told_where_the_database_is(server, url):
+    """Nor with one: what the sentence leaves out is in the log."""
+    asks = (
+        ("GET", "/readyz"),
+        ("GET", "/api/health/live"),
+        ("GET", "/api/health/ready"),
+        ("POST", "/v1/recommend"),
+        ("GET", "/api/recommend/u"),
+        ("POST", "/recommendations"),
+        ("GET", "/"),
+        ("GET", "/challenge/round?id=x"),
+    )
+
+    async def story(store):
+        service = await serve(store=store)
+        keys, health = Keys(store, lambda: NOW), Health()
+        await keys.make("one")
+        app = make_app(service, keys=keys, ready=lambda: health.why_not_ready(service))
+        await asyncio.to_thread(server.stop)
+        try:
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+                header = {"x-api-key": "mat_"}
+                sent = [client.request(method, path, headers=header) for method, path in asks]
+                for (_, path), found in zip(asks, await asyncio.gather(*sent), strict=True):
+                    assert found.status_code in (200, 401, 403, 503), path
+                    for word in ("postgres", "127.0.0.1", "localhost", "socket", "schema", "/tmp"):  # noqa: S108
+                        assert word not in found.text.lower(), path
+                    if path in ("/readyz", "/api/health/live"):
+                        assert "store does not answer" in found.text
+            with pytest.raises(StoreError, match="PostgreSQL"):
+                await store.note("anything")
+        finally:
+            await asyncio.to_thread(server.start)
 
     tell(url, story)

@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Make a key, list them, or make one worthless. A key is shown once; only its hash is kept.
 
-    A running server knows at once; one that began without any key asks for one from its next start on.
+    A running server knows at once, and asks for one from the first one on.
 
     Example: matinee keys add website --store sqlite:///matinee.db --scope read --scope write
     """

@@ -134,7 +134,7 @@ async def open_desk(work: Work, listening: Listening, say: Callable[[str], None]
         taking = TakingIn(store, say)
         service = await _service_of(work, taking)
         metrics, health = Metrics(), Health()
-        app = _app_of(service, metrics, health, listening, keys, aws)
+        app = await _app_of(service, metrics, health, listening, keys, aws)
         observed = _observed(app, health, metrics, log)
     except BaseException:
         await store.close()
@@ -160,21 +160,22 @@ def require_extra() -> None:
         raise MissingExtra("Serving", "serve")
 
 
-async def _keys_of(store: Store, listening: Listening) -> tuple[Keys | None, dict[str, str] | None]:
-    """Who may ask: whoever has a key; on this machine alone, where there is none, anybody."""
+async def _keys_of(store: Store, listening: Listening) -> tuple[Keys, dict[str, str] | None]:
+    """Who may ask: whoever has a key; on this machine alone, as long as there is none, anybody."""
     from matinee.serve.keys import Keys
     from matinee.serve.sigv4 import pairs_of
     from matinee.serve.start import clock
 
-    keys, aws = Keys(store, clock), pairs_of(os.environ.get(AWS_KEYS, ""))
-    if await keys.listed() or aws:
+    aws = pairs_of(os.environ.get(AWS_KEYS, ""))
+    keys = Keys(store, clock, needed=bool(aws) or listening.beyond_loopback)
+    if aws or await keys.listed():
         return keys, aws
     if listening.beyond_loopback:
         raise InputError(
             f"{listening.address} is reached by other machines, and there is no key: make one with "
             "`matinee keys add NAME --store URL --scope read`, or leave --host out."
         )
-    return None, None
+    return keys, None
 
 
 async def _service_of(work: Work, taking: TakingIn) -> Service:
@@ -194,12 +195,12 @@ async def _service_of(work: Work, taking: TakingIn) -> Service:
     return replace(service, status=taking.status)
 
 
-def _app_of(
+async def _app_of(
     service: Service,
     metrics: Metrics,
     health: Health,
     listening: Listening,
-    keys: Keys | None,
+    keys: Keys,
     aws: dict[str, str] | None,
 ) -> App:
     from matinee.serve.app import make_app
@@ -208,7 +209,7 @@ def _app_of(
     answers, store = counted(service, metrics)
     # Anybody may ask here; a page of another site whose name was made to lead here may not.
     host = listening.socket.getsockname()[0]
-    hosts = None if keys is not None else {"localhost", "127.0.0.1", "::1", host}
+    hosts = None if await keys.asked_for() else {"localhost", "127.0.0.1", "::1", host}
     return make_app(
         replace(service, answers=answers, store=store),
         keys=keys,

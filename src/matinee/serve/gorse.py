@@ -20,7 +20,7 @@ from starlette.routing import Route
 from matinee.serve import gorse_answers, gorse_items, gorse_users
 from matinee.serve.foreign import Handler, routes_of
 from matinee.serve.keys import ADMIN, READ, WRITE, Keys
-from matinee.serve.refusals import Forbidden, StoreError
+from matinee.serve.refusals import Forbidden, StoreError, outside_words
 from matinee.serve.replies import is_foreign
 from matinee.serve.service import Service
 
@@ -127,7 +127,7 @@ async def health(service: Service, request: Request) -> Any:
     try:
         await service.store.notes_version()
     except StoreError as error:
-        reached, why = False, str(error)
+        reached, why = False, outside_words(error)
     told = {
         "Ready": reached,
         "DataStoreError": why,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from matinee.core.errors import MatineeError
 from matinee.serve.asking import DEFAULT_ALIAS
+from matinee.serve.refusals import outside_words
 from matinee.serve.service import Service
 
 # A store that takes longer to say a number is not ready.
@@ -34,5 +35,5 @@ class Health:
         except TimeoutError:
             return "the store does not answer"
         except MatineeError as error:
-            return str(error)
+            return outside_words(error).rstrip(".")
         return ""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import re
 import secrets
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
 from typing import Annotated
 
 import msgspec
@@ -28,6 +30,8 @@ NOTE = "keys"
 COOKIE = "matinee_key"
 _FORM = re.compile(r"mat_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _LONGEST_NAME = 100
+# How often a server without keys looks whether there is one.
+_LOOK_S = 0.25
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,16 +56,23 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
         return scope in self.scopes or ADMIN in self.scopes
 
 
+# Who comes to a server without keys.
+ANYBODY = Key(id="", name="anybody", scopes=(ADMIN,), made_ms=0, sha256="0" * 64)
+
+
 class Keys:
     """The keys of a store.
 
     Args:
         store: where they are kept.
         now_ms: the clock.
+        needed: whether one is asked for where there is none yet; else from the first one on that anybody
+            makes, for good.
     """
 
-    def __init__(self, store: Store, now_ms: Callable[[], int]) -> None:
+    def __init__(self, store: Store, now_ms: Callable[[], int], *, needed: bool = True) -> None:
         self._store, self._now_ms = store, now_ms
+        self._needed, self._looked_at = needed, -math.inf
         self._version: int | None = None
         self._known: dict[str, Key] = {}
 
@@ -118,6 +129,8 @@ class Keys:
             Unauthorised: none came, or nobody knows it.
             Forbidden: it is not good for this.
         """
+        if not await self.asked_for():
+            return ANYBODY
         if not text:
             raise Unauthorised(
                 "A key is needed: send it as the header Authorization: Bearer KEY, or as X-API-Key."
@@ -133,6 +146,13 @@ class Keys:
                 f"The key {known.name!r} is good for {', '.join(known.scopes)}: this needs {scope}."
             )
         return known
+
+    async def asked_for(self) -> bool:
+        """Whether a request needs a key; who made the first one waits a quarter of a second at most."""
+        if not self._needed and monotonic() - self._looked_at >= _LOOK_S:
+            self._looked_at = monotonic()
+            self._needed = bool(await self._current())
+        return self._needed
 
     async def find(self, public: str) -> Key | None:
         """The key with an id; None where there is none."""

@@ -30,7 +30,7 @@ from matinee.serve.personalize_shapes import (
     PutItems,
     PutUsers,
 )
-from matinee.serve.refusals import Refusal
+from matinee.serve.refusals import Refusal, outside_words
 from matinee.serve.service import Service
 from matinee.serve.signers import Signers
 from matinee.serve.sigv4 import BadSignature, Signed, verify
@@ -101,7 +101,7 @@ def _handler(
     async def handler(request: Request) -> Response:
         try:
             body = await body_of(request, service.limits)
-            if signers is not None:
+            if signers is not None and await signers.asked_for():
                 await _refuse_unsigned(request, body, signers, scope)
             content = await answering(decoded(body, shape))
         except (Refusal, InputError) as error:
@@ -131,7 +131,7 @@ def _no(error: Refusal | InputError) -> Response:
     if isinstance(error, BadSignature):
         code = error.code
     return Response(
-        msgspec.json.encode({"message": " ".join(str(error).split())}),
+        msgspec.json.encode({"message": " ".join(outside_words(error).split())}),
         403 if status == 401 else status,
         {"x-amzn-ErrorType": code},
         media_type="application/json",

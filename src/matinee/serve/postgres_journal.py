@@ -33,6 +33,10 @@ _EVENT_TYPES = (
 _IMPRESSION_TYPES = ("text", "text", "bigint", "text", "text")
 
 
+# What is said over HTTP: the rest names the host, the database and its user.
+DOES_NOT_ANSWER = "The store does not answer; the server's log says why."
+
+
 class PostgresLists:
     """How a list of texts is given to PostgreSQL: as an array."""
 
@@ -111,7 +115,8 @@ class PostgresJournal:
         """Make durable what was written."""
         done = self._connection.execute("COMMIT").statusmessage
         if done != "COMMIT":
-            raise StoreError(f"{self._place.words}: the server did not commit ({done}).")
+            words = f"{self._place.words}: the server did not commit ({done})."
+            raise StoreError(words, outside="The store did not keep it: send it again.")
 
     def rollback(self) -> None:
         """Undo what was written."""
@@ -148,9 +153,8 @@ class PostgresJournal:
 def postgres_refusal(place: Place, error: Exception) -> Refusal:
     """The sentence for an error of psycopg's."""
     if isinstance(error, psycopg.errors.DiskFull):
-        return StoreFull(
-            f"{place.words}: the disk is full: nothing of this was kept; make room, then send it again."
-        )
+        why = "the disk is full: nothing of this was kept; make room, then send it again."
+        return StoreFull(f"{place.words}: {why}", outside=f"The store: {why}")
     if isinstance(error, (psycopg.DataError, psycopg.IntegrityError)):
         return Refusal(f"A value is not what the store keeps there: {first_line(error)}.")
-    return StoreError(f"{place.words}: {first_line(error)}.")
+    return StoreError(f"{place.words}: {first_line(error)}.", outside=DOES_NOT_ANSWER)

@@ -14,7 +14,13 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from matinee.serve.changes import MEMBERS
-from matinee.serve.postgres_journal import PostgresJournal, PostgresLists, in_psycopg, postgres_refusal
+from matinee.serve.postgres_journal import (
+    DOES_NOT_ANSWER,
+    PostgresJournal,
+    PostgresLists,
+    in_psycopg,
+    postgres_refusal,
+)
 from matinee.serve.postgres_schema import Place, prepare
 from matinee.serve.refusals import Refusal, StoreError
 from matinee.serve.rows import Row
@@ -83,7 +89,8 @@ class _Reader:
             try:
                 return await self._ask(statement, values)
             except PoolTimeout as error:
-                raise StoreError(f"{self._place.words}: no connection within {_PATIENCE_S:g} s.") from error
+                words = f"{self._place.words}: no connection within {_PATIENCE_S:g} s."
+                raise StoreError(words, outside=DOES_NOT_ANSWER) from error
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 lost = error
                 # After a restart of the server every connection of the pool may be a lost one.

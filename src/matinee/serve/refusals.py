@@ -58,12 +58,26 @@ class Busy(Refusal):
 
 
 class StoreError(Refusal):
-    """The store cannot be reached, or is not what this version writes."""
+    """The store cannot be reached, or is not what this version writes.
+
+    Args:
+        message: for whoever runs the server: it may name the database's host.
+        outside: for whoever asks it over HTTP, who need not know; None: the message.
+    """
 
     status = 503
+
+    def __init__(self, message: str, *, outside: str | None = None) -> None:
+        super().__init__(message)
+        self.outside = message if outside is None else outside
 
 
 class StoreFull(StoreError):
     """The disk is full: nothing was kept; reading goes on."""
 
     status = 507
+
+
+def outside_words(error: MatineeError) -> str:
+    """What an error says to whoever asks over HTTP."""
+    return error.outside if isinstance(error, StoreError) else str(error)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from starlette.types import Send
 
-from matinee.serve.refusals import Refusal
+from matinee.serve.refusals import Refusal, outside_words
 
 Header = tuple[bytes, bytes]
 
@@ -53,7 +53,7 @@ def said(value: Any, status: int = 200, *headers: Header) -> Reply:
 
 def refused(refusal: Refusal) -> Reply:
     """A no, as JSON: {"error": {"status", "message", "field"}}."""
-    return no(refusal.status, str(refusal), getattr(refusal, "field", None))
+    return no(refusal.status, outside_words(refusal), getattr(refusal, "field", None))
 
 
 def no(status: int, message: str, field: str | None = None, *headers: Header) -> Reply:

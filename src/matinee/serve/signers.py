@@ -47,6 +47,10 @@ class Signers:
         self._store, self._pairs, self._keys = store, dict(pairs), keys
         self._secret: bytes | None = None
 
+    async def asked_for(self) -> bool:
+        """Whether a request has to be signed."""
+        return bool(self._pairs) or self._keys is None or await self._keys.asked_for()
+
     async def secrets_of(self, request: Signed) -> Mapping[str, str]:
         """The secret of the key that a request names, by its id; nothing where nobody knows it."""
         key_id = claimed_key(request.headers)

@@ -19,7 +19,7 @@ from matinee.core.errors import InputError
 from matinee.report import numbers
 from matinee.report.frame import coded
 from matinee.serve.page.titles import Titles
-from matinee.serve.refusals import Forbidden, NotFound, Refusal, TooBig
+from matinee.serve.refusals import Forbidden, NotFound, Refusal, TooBig, outside_words
 from matinee.serve.replies import is_own
 from matinee.serve.service import Service
 
@@ -96,7 +96,7 @@ class Page:
                     return render("key.html", values, status=401)
                 return await handler(request)
             except Refusal as refusal:
-                return refused(str(refusal), refusal.status, _before(request))
+                return refused(outside_words(refusal), refusal.status, _before(request))
             except InputError as error:
                 return refused(str(error), 400, _before(request))
 
