@@ -3,12 +3,14 @@
 import asyncio
 import shutil
 
+import httpx
 import pytest
 from tests.serve.asked_world import NOW, bundle, serve
 from tests.serve.web_world import World
 
 from matinee.serve.app import make_app
 from matinee.serve.keys import Keys
+from matinee.serve.sqlite_store import open_sqlite
 from matinee.testing.small_store import SmallStore
 
 ARMS = {"arms": {"now": "transitions", "new": "user_knn"}}
@@ -143,3 +145,46 @@ def test_results_are_of_the_arms_that_people_were_in_and_at_most_a_minute_old(ne
     net.ask("POST", "/v1/experiments/home/stop")
     over = net.ask("GET", "/v1/experiments/home").json()
     assert sum(one["viewers"] for one in over["arms"]) == 31
+
+
+def test_two_who_begin_at_once_both_have_their_way(tmp_path):
+    """Two processes on one store: the same experiment is begun once, others are all kept."""
+
+    async def story():
+        stores = [open_sqlite(tmp_path / "store.db") for _ in range(2)]
+        try:
+            services = [await serve(bundle().parent, store=store) for store in stores]
+            await services[0].bundles.activate("transitions")
+            for n in range(4):
+                await services[0].bundles.activate("user_knn", f"alias-{n}")
+            await services[1].bundles.caught_up()
+            clients = [
+                httpx.AsyncClient(transport=httpx.ASGITransport(make_app(one)), base_url="http://here")
+                for one in services
+            ]
+            same = [one.put("/v1/experiments/home", json=ARMS) for one in clients * 3]
+            others = [
+                clients[n % 2].put(f"/v1/experiments/e{n}", json={**ARMS, "alias": f"alias-{n}"})
+                for n in range(4)
+            ]
+            rivals = [
+                one.put("/v1/experiments/rival", json={"arms": {"a": name}, "alias": "alias-9"})
+                for one, name in zip(clients, ("transitions", "user_knn"), strict=True)
+            ]
+            await services[0].bundles.activate("user_knn", "alias-9")
+            await services[1].bundles.caught_up()
+            found = await asyncio.gather(*same, *others, *rivals)
+            assert [one.status_code for one in found[:-2]] == [200] * 10
+            assert len({one.text for one in found[:6]}) == 1
+            assert sorted(one.status_code for one in found[-2:]) == [200, 409]
+            told = (await clients[1].get("/v1/experiments")).json()["experiments"]
+            assert sorted(one["name"] for one in told) == ["e0", "e1", "e2", "e3", "home", "rival"]
+            ended = await asyncio.gather(*(one.post("/v1/experiments/home/stop") for one in clients))
+            assert [one.json()["running"] for one in ended] == [False, False]
+            for service in services:
+                await service.watch.close()
+        finally:
+            for store in stores:
+                await store.close()
+
+    asyncio.run(story())

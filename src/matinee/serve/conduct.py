@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matinee.serve.ab import create, experiments_of, stop
 from matinee.serve.experiments import Experiment
-from matinee.serve.refusals import NotFound
+from matinee.serve.refusals import Conflict, NotFound
 from matinee.serve.service import Service
 
 
@@ -21,11 +21,15 @@ async def begin(service: Service, wanted: Experiment) -> Experiment:
         raise NotFound(f"No bundle has the alias {wanted.alias!r}: aliases are {known}.")
     for name in sorted(wanted.bundles()):
         await service.bundles.check(name)
-    known_as = {one.name: one for one in await experiments_of(service.store)}
-    begun = known_as.get(wanted.name)
-    if begun is None or not _same(begun, wanted):
+    try:
         begun = await create(service.store, wanted, now_ms=service.now_ms())
-        await service.bundles.caught_up()
+    except Conflict:
+        # Names are used once and stay: whoever was quicker, a moment or a month ago, wanted this or another.
+        known_as = {one.name: one for one in await experiments_of(service.store)}
+        begun = known_as[wanted.name]
+        if not _same(begun, wanted):
+            raise
+    await service.bundles.caught_up()
     return begun
 
 
