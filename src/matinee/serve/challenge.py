@@ -8,24 +8,28 @@ The witness is the round: titles of one round share the viewer's mood and the fr
 number, how many more of matinee's ten were marked than of the friend's, and `matinee.core.anytime` says after
 any number of rounds what that is worth.
 
-Rounds lie in the store's notes, each under its own key. What finished rounds brought also lies in one of
-several lists, by the round's id, so that no list grows with every round of everybody; a round that is looked
-at puts itself back into its list, should two processes ever have written the same list in the same moment.
+Rounds lie in the store's notes, each under its own key, and name nobody; `matinee.serve.open_rounds` says for
+whom a friend is still picking. What finished rounds brought also lies in one of several lists, by the round's
+id, so that no list grows with every round of everybody; a round that is looked at puts itself back into its
+list, should a process have ended between the two. Every change is made of what the note says at that moment.
 """
 
 from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace as replaced
 
 from matinee.core.anytime import Sequential, mean_of, tally
 from matinee.serve.asking import Ask
+from matinee.serve.due import LONGEST, due_history
+from matinee.serve.open_rounds import OPEN_ROUNDS, closed, opened, viewer_in
 from matinee.serve.refusals import Conflict, NotFound, Refusal
 from matinee.serve.service import Answers
 from matinee.serve.store import Store
@@ -41,8 +45,6 @@ class Round(msgspec.Struct, kw_only=True, frozen=True):
     Attributes:
         id: what the viewer's link names.
         friend: what the friend's link names.
-        user: the viewer for whom titles are picked; nobody's any more once the round is over, so that
-            whoever asks to be deleted leaves nothing here.
         began_ms: when it began.
         picks: the friend's titles.
         answer: matinee's titles, best first; empty until the friend has finished.
@@ -54,7 +56,6 @@ class Round(msgspec.Struct, kw_only=True, frozen=True):
 
     id: str
     friend: str
-    user: str
     began_ms: int
     picks: tuple[str, ...] = ()
     answer: tuple[str, ...] = ()
@@ -86,10 +87,28 @@ class Score(NamedTuple):
 
 
 async def begin(store: Store, user: str, now_ms: int) -> Round:
-    """Begin a round for a viewer."""
-    made = Round(id=secrets.token_urlsafe(12), friend=secrets.token_urlsafe(12), user=user, began_ms=now_ms)
+    """Begin a round for a viewer.
+
+    Raises:
+        Refusal: nothing is known of the viewer.
+    """
+    first = await store.events(0, 1, user=user)
+    if not first:
+        raise Refusal(
+            "matinee knows nothing of this viewer yet, and a friend would have it too easy: choose one "
+            "with a history, or watch something first."
+        )
+    made = Round(id=secrets.token_urlsafe(12), friend=secrets.token_urlsafe(12), began_ms=now_ms)
+    # By the name that the store itself has for them.
+    who = first[0].user
+    await store.change_note(OPEN_ROUNDS, lambda note: opened(note, made.id, who, now_ms))
     await store.put_notes({_round_key(made.id): _text(made), _friend_key(made.friend): made.id})
     return made
+
+
+async def viewer_of(store: Store, one: Round, now_ms: int) -> str:
+    """For whom a friend is picking; empty where nobody is any more, or the viewer was deleted."""
+    return viewer_in(await store.note(OPEN_ROUNDS), one.id, now_ms)
 
 
 async def find_round(store: Store, round_id: str) -> Round:
@@ -101,7 +120,7 @@ async def find_round(store: Store, round_id: str) -> Round:
     note = await store.note(_round_key(round_id)) if 0 < len(round_id) <= _LONGEST_TOKEN else None
     if note is None:
         raise NotFound("There is no such round: the link is incomplete, or from another server.")
-    return msgspec.json.decode(note, type=Round)
+    return _round(note)
 
 
 async def find_for_friend(store: Store, token: str) -> Round:
@@ -114,20 +133,24 @@ async def find_for_friend(store: Store, token: str) -> Round:
     return await find_round(store, round_id or "")
 
 
-async def pick(store: Store, one: Round, item: str) -> Round:
+async def pick(store: Store, one: Round, item: str, now_ms: int) -> Round:
     """Put a title among the friend's; one that is there already stays once.
 
     Raises:
-        Conflict: the friend has finished, or has ten, or the viewer knows the title.
+        Conflict: the friend has finished, or has ten, or the viewer knows the title or was deleted.
     """
-    _still_open(one)
-    if item in one.picks:
-        return one
-    if len(one.picks) >= TEN:
-        raise Conflict(f"There are {TEN} titles already: take one out first.")
-    if item in await seen_by(store, one.user):
+    if item in await seen_by(store, await _picked_for(store, one, now_ms), now_ms):
         raise Conflict("That title was watched before: pick another one.")
-    return await _put(store, msgspec.structs.replace(one, picks=(*one.picks, item)))
+
+    def with_it(now: Round) -> Round:
+        _still_open(now)
+        if item in now.picks:
+            return now
+        if len(now.picks) >= TEN:
+            raise Conflict(f"There are {TEN} titles already: take one out first.")
+        return replaced(now, picks=(*now.picks, item))
+
+    return await _change(store, one, with_it)
 
 
 async def unpick(store: Store, one: Round, item: str) -> Round:
@@ -136,28 +159,37 @@ async def unpick(store: Store, one: Round, item: str) -> Round:
     Raises:
         Conflict: the friend has finished.
     """
-    _still_open(one)
-    return await _put(store, msgspec.structs.replace(one, picks=tuple(p for p in one.picks if p != item)))
+
+    def without(now: Round) -> Round:
+        _still_open(now)
+        return replaced(now, picks=tuple(pick for pick in now.picks if pick != item))
+
+    return await _change(store, one, without)
 
 
-async def finish_picks(store: Store, answers: Answers, one: Round) -> Round:
-    """The friend has finished: matinee picks its ten, and all of them are shuffled.
+async def finish_picks(store: Store, answers: Answers, one: Round, now_ms: int) -> Round:
+    """The friend has finished: matinee picks its ten, all of them are shuffled, and the round names nobody.
 
     Raises:
-        Conflict: the friend has not ten titles, or had finished before.
+        Conflict: the friend has not ten titles, or had finished before, or the viewer was deleted.
         Refusal: matinee has not ten titles that the viewer does not know.
     """
-    _still_open(one)
-    if len(one.picks) < TEN:
-        raise Conflict(f"Ten titles make a round, found {len(one.picks)}: pick {TEN - len(one.picks)} more.")
-    answer = await answers.recommend(Ask(user=one.user, k=TEN, repeats=False, placement="challenge"))
+    _ten_of(one)
+    user = await _picked_for(store, one, now_ms)
+    answer = await answers.recommend(Ask(user=user, k=TEN, repeats=False, placement="challenge"))
     if len(answer.items) < TEN:
         raise Refusal(f"Only {len(answer.items)} titles are left that were not watched: a round needs ten.")
     items = tuple(item.item for item in answer.items)
-    order = list(dict.fromkeys((*one.picks, *items)))
-    random.SystemRandom().shuffle(order)
-    done = msgspec.structs.replace(one, answer=items, bundle=answer.bundle, order=tuple(order))
-    return await _put(store, done)
+
+    def done(now: Round) -> Round:
+        _ten_of(now)
+        order = list(dict.fromkeys((*now.picks, *items)))
+        random.SystemRandom().shuffle(order)
+        return replaced(now, answer=items, bundle=answer.bundle, order=tuple(order))
+
+    over = await _change(store, one, done)
+    await store.change_note(OPEN_ROUNDS, lambda note: closed(note, one.id))
+    return over
 
 
 async def mark(store: Store, one: Round, items: Sequence[str], now_ms: int) -> Round:
@@ -166,12 +198,18 @@ async def mark(store: Store, one: Round, items: Sequence[str], now_ms: int) -> R
     Raises:
         Conflict: the friend has not finished.
     """
-    if not one.order:
-        raise Conflict("The friend has not picked ten titles yet: come back when they have.")
-    if one.marked is not None:
-        return one
-    marked = tuple(item for item in one.order if item in set(items))
-    return await _put(store, msgspec.structs.replace(one, marked=marked, done_ms=now_ms, user=""))
+
+    def said(now: Round) -> Round:
+        if not now.order:
+            raise Conflict("The friend has not picked ten titles yet: come back when they have.")
+        if now.marked is not None:
+            return now
+        marked = tuple(item for item in now.order if item in set(items))
+        return replaced(now, marked=marked, done_ms=now_ms)
+
+    over = await _change(store, one, said)
+    await keep_listed(store, over)
+    return over
 
 
 def brought(one: Round) -> Brought:
@@ -182,8 +220,15 @@ def brought(one: Round) -> Brought:
 
 async def keep_listed(store: Store, one: Round) -> None:
     """See to it that a finished round stands in its list."""
-    if one.marked is not None and brought(one) not in await _list(store, _place(one.id)):
-        await _put(store, one)
+    place = _place(one.id)
+    if one.marked is None or brought(one) in await _list(store, place):
+        return
+
+    def with_it(note: str | None) -> str:
+        others = [result for result in _listed(note) if result.id != one.id]
+        return msgspec.json.encode([*others, brought(one)]).decode()
+
+    await store.change_note(_list_key(place), with_it)
 
 
 async def score(store: Store) -> Score:
@@ -201,9 +246,9 @@ def score_of(rounds: Sequence[Brought]) -> Score:
     return Score(tuple(rounds), _in_titles(test))
 
 
-async def seen_by(store: Store, user: str) -> set[str]:
+async def seen_by(store: Store, user: str, now_ms: int) -> set[str]:
     """Titles that a viewer knows already: nobody may pick them."""
-    return {seen.item for seen in await store.history(user, 5_000)}
+    return {seen.item for seen in await due_history(store, user, LONGEST, now_ms)}
 
 
 def _in_titles(test: Sequential) -> Sequential:
@@ -218,18 +263,38 @@ def _still_open(one: Round) -> None:
         raise Conflict("The ten titles of this round are picked: it cannot be changed any more.")
 
 
-async def _put(store: Store, one: Round) -> Round:
-    notes = {_round_key(one.id): _text(one)}
-    if one.marked is not None:
-        place = _place(one.id)
-        others = [result for result in await _list(store, place) if result.id != one.id]
-        notes[_list_key(place)] = msgspec.json.encode([*others, brought(one)]).decode()
-    await store.put_notes(notes)
-    return one
+def _ten_of(one: Round) -> None:
+    _still_open(one)
+    if len(one.picks) < TEN:
+        raise Conflict(f"Ten titles make a round, found {len(one.picks)}: pick {TEN - len(one.picks)} more.")
+
+
+async def _picked_for(store: Store, one: Round, now_ms: int) -> str:
+    _still_open(one)
+    user = await viewer_of(store, one, now_ms)
+    if not user:
+        raise Conflict("This round is over, and nobody waits for it any more: begin another one.")
+    return user
+
+
+async def _change(store: Store, one: Round, change: Callable[[Round], Round]) -> Round:
+    """Change a round from what is kept of it at this moment; what is kept of it then."""
+
+    def text(note: str | None) -> str:
+        return _text(change(one if note is None else _round(note)))
+
+    return _round(await store.change_note(_round_key(one.id), text))
+
+
+def _round(note: str) -> Round:
+    return msgspec.json.decode(note, type=Round)
 
 
 async def _list(store: Store, place: int) -> list[Brought]:
-    note = await store.note(_list_key(place))
+    return _listed(await store.note(_list_key(place)))
+
+
+def _listed(note: str | None) -> list[Brought]:
     return [] if note is None else msgspec.json.decode(note, type=list[Brought])
 
 

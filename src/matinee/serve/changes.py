@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Protocol
 
 from matinee.core.errors import InputError
+from matinee.serve.open_rounds import OPEN_ROUNDS, left_by
 from matinee.serve.records import (
     Event,
     ImportedHistories,
@@ -171,6 +172,7 @@ def forget(hand: Hand, user: str) -> Receipt:
     impressions = hand.changed(f"DELETE FROM impression WHERE {here}", listed)  # noqa: S608
     profile = hand.changed(f"DELETE FROM profile WHERE {hand.among('id')}", listed)  # noqa: S608
     hand.changed(f"DELETE FROM merged WHERE {here}", listed)  # noqa: S608
+    _leave_rounds(hand, ids)
     for identity in ids:
         hand.changed(
             "INSERT INTO tombstone (hash, time_ms, anew) VALUES (?, ?, 0) "
@@ -266,6 +268,16 @@ def members(hand: Hand, user: str) -> list[str]:
 def grave(secret: bytes, user: str) -> str:
     """What is kept of a viewer who was deleted."""
     return hmac.new(secret, user.encode(), hashlib.sha256).hexdigest()
+
+
+def _leave_rounds(hand: Hand, ids: Sequence[str]) -> None:
+    """Take a viewer out of the rounds in which friends are picking for them."""
+    for (note,) in hand.rows("SELECT value FROM note WHERE key = ?", (OPEN_ROUNDS,)):
+        left = left_by(note, ids)
+        if left != note:
+            # Not overwritten but deleted, so that the names do not outlive it in a log.
+            hand.changed("DELETE FROM note WHERE key = ?", (OPEN_ROUNDS,))
+            put_notes(hand, {OPEN_ROUNDS: left})
 
 
 def _is_import(batch: Batch) -> bool:

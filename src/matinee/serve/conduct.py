@@ -25,8 +25,8 @@ async def begin(service: Service, wanted: Experiment) -> Experiment:
         begun = await create(service.store, wanted, now_ms=service.now_ms())
     except Conflict:
         # Names are used once and stay: whoever was quicker, a moment or a month ago, wanted this or another.
-        known_as = {one.name: one for one in await experiments_of(service.store)}
-        begun = known_as[wanted.name]
+        named = {one.name: one for one in await experiments_of(service.store)}
+        begun = named[wanted.name]
         if not _same(begun, wanted):
             raise
     await service.bundles.caught_up()

@@ -104,7 +104,10 @@ class Store(Protocol):
         """Viewers by id, from the one after `after` on; those without a profile included."""
 
     async def forget(self, user: str) -> Receipt:
-        """Delete a viewer: events, impressions, profile and merges; a tombstone (a keyed hash) stays."""
+        """Delete a viewer: events, impressions, profile, merges and the open rounds of the challenge.
+
+        A tombstone stays: a keyed hash.
+        """
 
     async def forgotten(self, users: Sequence[str]) -> list[bool]:
         """Whether each viewer was deleted, and has not begun anew."""

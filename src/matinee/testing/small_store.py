@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from matinee.core.errors import InputError
+from matinee.serve.open_rounds import OPEN_ROUNDS, left_by
 from matinee.serve.records import (
     Event,
     ImportedHistories,
@@ -210,6 +211,8 @@ class SmallStore:
         names = {user, who, *(old for old in self._into if self._who(old) == who)}
         self._into = {old: new for old, new in self._into.items() if old not in names}
         self._dead |= names
+        if OPEN_ROUNDS in self._notes:
+            self._notes[OPEN_ROUNDS] = left_by(self._notes[OPEN_ROUNDS], names)
         self._died |= dict.fromkeys(names, self._now)
         return Receipt(
             user=user, events=len(gone), impressions=len(shown), profile=profile, time_ms=self._now

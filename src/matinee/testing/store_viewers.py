@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 import pytest
 
 from matinee.core.errors import InputError
+from matinee.serve.open_rounds import OPEN_ROUNDS, opened, viewer_in
 from matinee.serve.records import Impression, ViewerRecord
 from matinee.serve.store import FOR_EVER, Store
 from matinee.testing.store_stories import StoreStories, watched
@@ -130,6 +132,21 @@ class ViewersTests(StoreStories):
             assert await other.void_until_ms(["ann", "cookie"]) == [FOR_EVER, receipt.time_ms]
             again = await other.forget("ann")
             assert (again.events, again.impressions, again.profile) == (0, 0, False)
+
+        self.tell_two(url, story)
+
+    def test_a_viewer_who_is_deleted_leaves_the_rounds_that_friends_pick_for(self, url: str) -> None:
+        async def story(one: Store, other: Store) -> None:
+            for n, user in enumerate(("cookie", "ann", "bob")):
+                await one.change_note(OPEN_ROUNDS, partial(opened, round_id=f"{n}", user=user, now_ms=n))
+            await one.merge("cookie", "ann")
+            version = await other.notes_version()
+            await one.forget("ann")
+            note = await other.note(OPEN_ROUNDS)
+            assert [viewer_in(note, f"{n}", 5) for n in range(4)] == ["", "", "bob", ""]
+            assert await other.notes_version() > version
+            await one.forget("stranger")
+            assert await other.note(OPEN_ROUNDS) == note
 
         self.tell_two(url, story)
 

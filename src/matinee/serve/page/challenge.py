@@ -70,11 +70,8 @@ def _begin(page: Page) -> Handler:
     async def begin(request: Request) -> Response:
         form = await form_of(request)
         user = field_of(form, "user").strip()
-        if not user or not await page.service.store.history(user, 1):
-            raise Refusal(
-                "matinee knows nothing of this viewer yet, and a friend would have it too easy: choose one "
-                "with a history, or watch something first."
-            )
+        if not user:
+            raise Refusal("The form names no viewer: choose one with a history.")
         made = await challenge.begin(page.service.store, user, page.service.now_ms())
         return see(f"/challenge/round?id={made.id}")
 
@@ -83,9 +80,13 @@ def _begin(page: Page) -> Handler:
 
 def _friend(page: Page) -> Handler:
     async def friend(request: Request) -> Response:
-        one = await challenge.find_for_friend(page.service.store, _token(request, "link"))
+        store, now_ms = page.service.store, page.service.now_ms()
+        one = await challenge.find_for_friend(store, _token(request, "link"))
+        user = await challenge.viewer_of(store, one, now_ms)
+        if not user and not one.order:
+            raise NotFound("This round is over, and nobody waits for it any more.")
         wanted = checked(request.query_params.get("q", ""), "The search").strip()
-        seen = await challenge.seen_by(page.service.store, one.user) if one.user else set()
+        seen = await challenge.seen_by(store, user, now_ms) if user else set()
         if wanted:
             found = [card_of(record.id, record) for record in await page.titles.find(wanted, _FOUND)]
         else:
@@ -95,6 +96,7 @@ def _friend(page: Page) -> Handler:
         values = {
             "here": "challenge",
             "round": one,
+            "viewer": user,
             "wanted": wanted,
             "found": found,
             "seen": seen,
@@ -108,17 +110,17 @@ def _friend(page: Page) -> Handler:
 
 def _pick(page: Page) -> Handler:
     async def pick(request: Request) -> Response:
-        form, store = await form_of(request), page.service.store
+        form, store, now_ms = await form_of(request), page.service.store, page.service.now_ms()
         one = await challenge.find_for_friend(store, field_of(form, "link", _TOKEN))
         if "pick" in form:
             item = field_of(form, "pick")
             if await page.titles.record(item) is None:
                 raise NotFound("Nobody knows this title: it may have been deleted meanwhile.")
-            await challenge.pick(store, one, item)
+            await challenge.pick(store, one, item, now_ms)
         elif "unpick" in form:
             await challenge.unpick(store, one, field_of(form, "unpick"))
         elif "finish" in form:
-            await challenge.finish_picks(store, page.service.answers, one)
+            await challenge.finish_picks(store, page.service.answers, one, now_ms)
         return see(f"/challenge/friend?link={one.friend}")
 
     return pick
@@ -135,7 +137,10 @@ def _round(page: Page) -> Handler:
         if one.order:
             return render("mark.html", {**values, "cards_": await cards_of(page.titles, one.order)})
         link = str(request.url.replace(path="/challenge/friend", query=f"link={one.friend}"))
-        return render("waiting.html", {**values, "link": link, "picked": len(one.picks)})
+        user = await challenge.viewer_of(store, one, page.service.now_ms())
+        if not user:
+            raise NotFound("This round is over, and nobody waits for it any more: begin another one.")
+        return render("waiting.html", {**values, "viewer": user, "link": link, "picked": len(one.picks)})
 
     return show
 
