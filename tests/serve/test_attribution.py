@@ -210,3 +210,39 @@ def test_followed_keeps_the_first_click_of_an_item() -> None:
         return next(iter(found.answers.values())).clicks["a"]
 
     assert asyncio.run(story()) == NOW + 3
+
+
+def test_clicks_of_others_are_not_the_answers() -> None:
+    told = Told(placement="home", bundle="b", source="blend", time_ms=NOW)
+    anns, carols, old = make(KEY, told, "ann"), make(KEY, told, "carol"), answer()
+    found = look(
+        [
+            chose("ann", "a", anns),
+            chose("bob", "b", anns),
+            chose("bob", "c", carols),
+            chose("bob", "a", old),
+        ],
+        [shown("bob", anns), shown("ann", anns), shown("carol", carols), shown("ann", old)],
+    )
+    assert found.all is not None
+    # Carol's was followed by bob alone; of an id that does not say for whom anybody's click counts.
+    assert (found.all.shown, found.all.clicked, found.all.viewers, found.others) == (3, 2, 2, 3)
+    assert found.clicks == 2
+    # Clicks of others on what nobody was seen to be shown are nothing that followed, either.
+    unseen = look([chose("bob", "a", anns), chose("ann", "a", anns)], [])
+    assert (unseen.unshown, unseen.others) == (1, 1)
+    later = look([chose("bob", "a", anns)], [], since_ms=NOW + 1)
+    assert (later.unshown, later.others) == (0, 0)
+
+
+def test_a_viewer_who_was_merged_follows_what_was_made_for_the_visit() -> None:
+    async def story() -> Attribution:
+        store = SmallStore()
+        id_ = make(KEY, Told(source="blend", time_ms=NOW), "cookie")
+        await store.add([chose("ann", "a", id_)], [shown("cookie", id_)])
+        await store.merge("cookie", "ann")
+        return await attribution(store, secret=KEY)
+
+    found = asyncio.run(story())
+    assert found.all is not None
+    assert (found.all.clicked, found.others) == (1, 0)

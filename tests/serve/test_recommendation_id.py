@@ -1,10 +1,11 @@
 import base64
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matinee.serve.recommendation_id import Told, make, read
+from matinee.serve.recommendation_id import Told, is_for, make, read
 from matinee.serve.records import LONGEST_ID
 
 SECRET = b"a key of the store"
@@ -64,3 +65,30 @@ def test_any_names_make_an_id_that_is_short_and_url_safe(placement, bundle, time
     assert found.time_ms == time_ms
     if len(placement.encode("utf-8", "replace")) <= 38 and placement.isprintable():
         assert found.placement == placement.encode("utf-8", "replace").decode()
+
+
+def test_an_id_says_whom_it_is_for_to_whoever_has_the_key_and_knows_the_viewer():
+    found = [read(SECRET, make(SECRET, TOLD, user)) for user in ("ann", "ann", "bob")]
+    assert all(is_for(SECRET, one, user) for one, user in zip(found, ("ann", "ann", "bob"), strict=True))
+    assert not is_for(SECRET, found[0], "bob")
+    assert not is_for(b"another key", found[0], "ann")
+    # Two ids do not tell that they are one viewer's.
+    assert len({one.viewer for one in found}) == 3
+    assert read(SECRET, make(SECRET, found[0])) == found[0]
+    assert found[0].source == TOLD.source
+
+
+def test_an_id_for_nobody_in_particular_is_for_anybody_as_those_of_before_were():
+    told = read(SECRET, make(SECRET, TOLD))
+    assert told.viewer == ""
+    assert is_for(SECRET, told, "ann")
+    old = "AQGLz-VoewAAAAAABGhvbWUGbW9uZGF5BWJsZW5kBnRlc3QvYg"  # as it was written before viewers were told
+    body = base64.urlsafe_b64decode(old + "==")
+    assert make(SECRET, replace(TOLD, nonce="00" * 5)).startswith(
+        base64.urlsafe_b64encode(body[: len(body) - len(body) % 3]).decode()
+    )
+
+
+def test_the_longest_id_for_a_viewer_may_be_stored():
+    told = Told(placement="p" * 99, bundle="b" * 99, source="s" * 99, arm="a" * 99, time_ms=1)
+    assert len(make(SECRET, told, "u" * 256)) <= LONGEST_ID

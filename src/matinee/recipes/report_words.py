@@ -99,6 +99,11 @@ def unknown(found: Attribution, figures: Figures | None) -> list[str]:
             f"{counted(found.unread, 'event')} or impressions bring an id that this server never gave: they "
             "count nowhere."
         )
+    if found.others:
+        lines.append(
+            f"{counted(found.others, 'choice')} or impressions bring the id of an answer that was made for "
+            "another viewer: they count nowhere."
+        )
     if found.strays:
         lines.append(f"{counted(found.strays, 'choice')} name an answer that did not hold the item.")
     if figures is None:

@@ -2,8 +2,11 @@
 
 An answer counts as shown once an impression brings its id; a click is an event that brings the id and an item
 that was shown under it. Clicks on answers of which nobody said that they were shown are counted apart: they
-tell that something followed, and of no share. Intervals are over viewers, since a viewer's clicks depend on
-each other. What an id tells is authenticated; ids that were altered or made elsewhere tell nothing.
+tell that something followed, and of no share. An answer that was made for a viewer is shown to and followed
+by that viewer alone, under whichever of their ids; what others did with its id is counted apart.
+
+Intervals are over viewers, since a viewer's clicks depend on each other. What an id tells is authenticated;
+ids that were altered or made elsewhere tell nothing.
 """
 
 from __future__ import annotations
@@ -61,6 +64,7 @@ class Followed:
         answers: by recommendation id.
         unshown: clicks of answers of which no impression came: (source, item).
         strays: events that bring the id of a shown answer and an item that was not in it.
+        others: events and impressions of another viewer than the one for whom the answer was made.
         unread: events and impressions with an id that tells nothing here.
         nameless: impressions without any id: lists that are not from here.
         events: events that were looked at.
@@ -69,6 +73,7 @@ class Followed:
     answers: dict[str, ShownAnswer] = field(default_factory=dict)
     unshown: list[tuple[str, str]] = field(default_factory=list)
     strays: int = 0
+    others: int = 0
     unread: int = 0
     nameless: int = 0
     events: int = 0
@@ -105,7 +110,7 @@ class Attribution:
         clicks: items that were chosen because of an answer, seen to be shown or not.
         unshown: how many of these clicks were of answers of which no impression came.
         unshown_sources: source -> such clicks.
-        strays, unread, nameless, events: as of `Followed`.
+        strays, others, unread, nameless, events: as of `Followed`.
     """
 
     all: Rate | None
@@ -121,6 +126,7 @@ class Attribution:
     unshown: int
     unshown_sources: dict[str, int]
     strays: int
+    others: int
     unread: int
     nameless: int
     events: int
@@ -151,30 +157,54 @@ async def followed(
         since_ms: answers that were made before are left out.
         kinds: event kinds that count as clicks; empty: all.
     """
-    found = Followed()
-    known: dict[str, Told | None] = {}
-
-    def read(id_: str) -> Told | None:
-        if id_ not in known:
-            known[id_] = recommendation_id.read(secret, id_)
-        return known[id_]
-
+    found, ids = Followed(), _Ids(store, secret)
     # An answer is shown after it was made; clocks of senders may be a day off.
     after = await place_of(store.impressions, since_ms - _DAY_MS)
     while page := await store.impressions(after, _PAGE):
         after = page[-1].seq
         for shown in page:
-            _show(found, shown, read(shown.recommendation_id or ""), since_ms)
+            if await ids.another(shown.recommendation_id, shown.user, since_ms):
+                found.others += 1
+            else:
+                _show(found, shown, ids.read(shown.recommendation_id or ""), since_ms)
         await asyncio.sleep(0)
     after = await place_of(store.events, since_ms)
     while events := await store.events(after, _PAGE):
         after = events[-1].seq
         found.events += len(events)
         for event in events:
-            if event.recommendation_id is not None and (not kinds or event.kind in kinds):
-                _follow(found, event, read(event.recommendation_id), since_ms)
+            if event.recommendation_id is None or (kinds and event.kind not in kinds):
+                continue
+            if await ids.another(event.recommendation_id, event.user, since_ms):
+                found.others += 1
+            else:
+                _follow(found, event, ids.read(event.recommendation_id), since_ms)
         await asyncio.sleep(0)
     return found
+
+
+class _Ids:
+    """What ids of answers tell, and whether they were made for somebody."""
+
+    def __init__(self, store: Store, secret: bytes) -> None:
+        self._store, self._secret = store, secret
+        self._told: dict[str, Told | None] = {}
+        self._names: dict[str, list[str]] = {}
+
+    def read(self, id_: str) -> Told | None:
+        """What an id tells."""
+        if id_ not in self._told:
+            self._told[id_] = recommendation_id.read(self._secret, id_)
+        return self._told[id_]
+
+    async def another(self, id_: str | None, user: str, since_ms: int) -> bool:
+        """Whether an answer since a moment was made for another viewer; who was merged has several names."""
+        told = self.read(id_ or "")
+        if told is None or told.time_ms < since_ms or recommendation_id.is_for(self._secret, told, user):
+            return False
+        if user not in self._names:
+            self._names[user] = await self._store.ids_of(user)
+        return not any(recommendation_id.is_for(self._secret, told, one) for one in self._names[user])
 
 
 async def place_of(
@@ -224,6 +254,7 @@ def told_of(found: Followed) -> Attribution:
         unshown=len(found.unshown),
         unshown_sources=dict(unshown),
         strays=found.strays,
+        others=found.others,
         unread=found.unread,
         nameless=found.nameless,
         events=found.events,

@@ -339,7 +339,7 @@ class Engine:
         return Answer(
             items=tuple(items),
             source=source,
-            recommendation_id=recommendation_id.make(self._secret, told),
+            recommendation_id=recommendation_id.make(self._secret, told, ask.user),
             bundle=ready.name,
             experiment=asked.arm,
             unknown=asked.taken.unknown,
