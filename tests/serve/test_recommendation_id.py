@@ -1,12 +1,15 @@
+import asyncio
 import base64
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.serve.asked_world import serve
 
+from matinee.serve.asking import Ask
 from matinee.serve.recommendation_id import Told, is_for, make, read
 from matinee.serve.records import LONGEST_ID
+from matinee.serve.store import secret_of
 
 SECRET = b"a key of the store"
 TOLD = Told(placement="home", bundle="monday", source="blend", arm="test/b", time_ms=1_700_000_000_123)
@@ -82,13 +85,24 @@ def test_an_id_for_nobody_in_particular_is_for_anybody_as_those_of_before_were()
     told = read(SECRET, make(SECRET, TOLD))
     assert told.viewer == ""
     assert is_for(SECRET, told, "ann")
-    old = "AQGLz-VoewAAAAAABGhvbWUGbW9uZGF5BWJsZW5kBnRlc3QvYg"  # as it was written before viewers were told
-    body = base64.urlsafe_b64decode(old + "==")
-    assert make(SECRET, replace(TOLD, nonce="00" * 5)).startswith(
-        base64.urlsafe_b64encode(body[: len(body) - len(body) % 3]).decode()
-    )
+    assert is_for(SECRET, told, "bob")
+    # Its bytes begin as those of ids that were given before any said for whom.
+    assert base64.urlsafe_b64decode(make(SECRET, TOLD) + "==")[:1] == b"\x01"
 
 
 def test_the_longest_id_for_a_viewer_may_be_stored():
     told = Told(placement="p" * 99, bundle="b" * 99, source="s" * 99, arm="a" * 99, time_ms=1)
     assert len(make(SECRET, told, "u" * 256)) <= LONGEST_ID
+
+
+def test_an_answer_bears_the_id_of_whoever_asked():
+    async def story():
+        service = await serve()
+        secret = secret_of({"secret": await service.store.note("secret")})
+        for ask in (service.answers.recommend, service.answers.popular):
+            ids = [(await ask(one)).recommendation_id for one in (Ask(user="v5"), Ask())]
+            theirs, anybodys = (read(secret, one) for one in ids)
+            assert [is_for(secret, one, "v6") for one in (theirs, anybodys)] == [False, True]
+            assert is_for(secret, theirs, "v5")
+
+    asyncio.run(story())
