@@ -457,3 +457,29 @@ def test_the_first_key_counts_at_once_in_every_worker(tmp_path, bundles):
         assert server.post("/v1/recommend", {"user": "v1"}, authorization=f"Bearer {key}")[0] == 200
         assert server.get("/livez")[0] == 200
         assert server.end() == 0
+
+
+def test_ids_are_kept_as_hashes_under_the_key_that_a_store_was_begun_with(tmp_path, bundles):
+    key, other = tmp_path / "ids.key", tmp_path / "other.key"
+    for path, letter in ((key, "k"), (other, "o")):
+        path.write_text(letter * 40)
+        path.chmod(0o600)
+    event = {"events": [{"user": "ann@example.org", "item": "i1", "kind": "watch"}]}
+    with serving(tmp_path, str(bundles), "--port", "0", "--workers", "2", "--hash-ids", str(key)) as server:
+        assert server.post("/v1/events", event)[0] == 200
+        assert json.loads(server.get("/v1/users/ann@example.org")[1])["history"][0]["item"] == "i1"
+        assert server.get("/v1/users/v1")[0] == 200
+        assert server.end() == 0
+        words = server.words()
+    assert "example.org" not in words
+    assert "kkkk" not in words
+    for file in tmp_path.glob("store.db*"):
+        assert b"example.org" not in file.read_bytes()
+    with serving(tmp_path, str(bundles), "--port", "0", MATINEE_ID_KEY=str(key)) as server:
+        assert json.loads(server.get("/v1/users/ann@example.org")[1])["history"][0]["item"] == "i1"
+        assert server.end() == 0
+    kept = ("--port", "0", "--store", f"sqlite:///{tmp_path}/store.db")
+    assert "keeps ids as hashes" in refusal(str(bundles), *kept)
+    assert "not the key" in refusal(str(bundles), *kept, "--hash-ids", str(other))
+    key.chmod(0o644)
+    assert "chmod 600" in refusal(str(bundles), *kept, "--hash-ids", str(key))

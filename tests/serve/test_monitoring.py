@@ -157,9 +157,9 @@ def test_bundles_that_still_hold_a_viewer_are_named(tmp_path: Path) -> None:
 
     Popularity().fit(forget(log, ["v001"])).save(tmp_path / "wednesday")
     places = [tmp_path / "all", tmp_path / "wednesday", tmp_path / "none"]
-    assert bundles_with("v001", places) == ["monday"]
-    assert bundles_with("v002", places) == ["monday", "wednesday"]
-    assert bundles_with("nobody", places) == []
+    assert bundles_with({"v001"}, places) == ["monday"]
+    assert bundles_with({"v002", "h-other"}, places) == ["monday", "wednesday"]
+    assert bundles_with({"nobody"}, places) == []
 
 
 def _skewed() -> np.ndarray:

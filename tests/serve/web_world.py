@@ -16,6 +16,7 @@ import uvicorn
 
 from matinee.recommenders.transitions import Transitions
 from matinee.serve.app import App, make_app
+from matinee.serve.hashed_ids import hashing
 from matinee.serve.keys import Keys
 from matinee.serve.service import Limits, Service
 from matinee.serve.sqlite_store import open_sqlite
@@ -89,13 +90,14 @@ class World:
 
 
 @contextmanager
-def world(folder, *, locked=False, limits=None, **more):
+def world(folder, *, locked=False, limits=None, key=None, **more):
     """The whole, for the time of a test.
 
     Args:
         folder: an empty one.
         locked: whether keys are asked for.
         limits: what comes in at most.
+        key: what makes hashes of ids, where they are kept as such.
         **more: of the application.
     """
     loop = asyncio.new_event_loop()
@@ -105,7 +107,7 @@ def world(folder, *, locked=False, limits=None, **more):
     try:
 
         async def made_in_loop() -> World:
-            store = open_sqlite(folder / "store.db")
+            store = hashing(open_sqlite(folder / "store.db"), key)
             service = await start_service([the_bundle()[0]], store, limits or Limits(), now_ms=lambda: NOW_MS)
             keys = Keys(store, lambda: NOW_MS)
             app = make_app(service, keys=keys if locked else None, **more)

@@ -39,6 +39,15 @@ def command(
             "--retain", metavar="TIME", help="Delete older events daily: 13months, 400days, 2years."
         ),
     ] = None,
+    hash_ids: Annotated[
+        str | None,
+        typer.Option(
+            "--hash-ids",
+            metavar="KEYFILE",
+            envvar="MATINEE_ID_KEY",
+            help="Keep viewers' ids as hashes under the key in this file; a new store begins with it.",
+        ),
+    ] = None,
     placements: Annotated[
         str | None, typer.Option("--placements", metavar="FILE", help="TOML: rules of each placement.")
     ] = None,
@@ -78,6 +87,7 @@ def command(
     out = Output(json_path, quiet)
     check_writable("--log-file", log_file)
     refuse_blank("--host", host, "an address such as 127.0.0.1")
+    refuse_blank("--hash-ids", hash_ids, "the file of a key")
     refuse_blank("--placements", placements, "a TOML file")
     refuse_blank("--filters", filters, "a TOML file")
     for bundle in bundles:
@@ -90,6 +100,7 @@ def command(
         store=store,
         workers=workers,
         retain=retain,
+        id_key=hash_ids,
         placements=placements,
         filters=filters,
         log=log or ("plain" if sys.stderr.isatty() else "json"),

@@ -25,6 +25,7 @@ class ServeOptions:
         store: where events are kept.
         workers: processes that answer.
         retain: how long events are kept; None: for ever.
+        id_key: the file of a key: viewers' ids are kept as hashes under it; None: as they are sent.
         placements: a TOML file with rules of placements; None: none.
         filters: a TOML file with filters for clients of Personalize; None: those that the store has.
         log: `json`, `plain` or `off`.
@@ -39,6 +40,7 @@ class ServeOptions:
     store: str = "sqlite:///matinee.db"
     workers: int = 1
     retain: str | None = None
+    id_key: str | None = None
     placements: str | None = None
     filters: str | None = None
     log: str = "json"
@@ -104,6 +106,7 @@ def serve(options: ServeOptions, *, ready: Callable[[Serving], None], say: Calla
         store=options.store,
         descriptor=listening.socket.fileno(),
         lent=listening.lent,
+        id_key=None if options.id_key is None else str(Path(options.id_key).absolute()),
         placements=options.placements,
         filters=options.filters,
         retain=options.retain,
@@ -137,11 +140,14 @@ def _check(options: ServeOptions) -> None:
     Raises:
         InputError: one sentence says what.
     """
+    from matinee.serve.id_key import read_id_key
     from matinee.serve.request_log import FORMS
     from matinee.serve.retention import parse_retention
 
     if options.log not in FORMS:
         raise InputError(f"--log is {options.log!r}: expected {', '.join(FORMS)}.")
+    if options.id_key is not None:
+        read_id_key(Path(options.id_key))
     if options.retain is not None:
         parse_retention(options.retain)
     if not 1 <= options.workers <= 256:

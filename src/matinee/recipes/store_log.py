@@ -25,6 +25,8 @@ from matinee.data.log import InteractionLog, meaning_of
 from matinee.data.options import LogOptions
 from matinee.data.read import read_log
 from matinee.serve.deleted_viewers import deleted_since
+from matinee.serve.id_key import NOTE as ID_KEY
+from matinee.serve.id_key import ids_as_kept
 from matinee.serve.records import ItemRecord, Stored
 from matinee.serve.store import Store
 from matinee.serve.take_in import refuse_unfinished, store_id
@@ -147,6 +149,11 @@ async def store_log(
     options = options or LogOptions()
     if options.columns:
         raise SettingsError("--columns is for files: the columns of a store are known.")
+    raw = [f"--{name}" for name in ("viewers", "friends", "aliases") if getattr(options, name)]
+    if raw and await store.note(ID_KEY) is not None:
+        raise SettingsError(
+            f"{' and '.join(raw)}: this store keeps viewers' ids as hashes, the file does not."
+        )
     read_ms = time.time_ns() // 1_000_000
     with tempfile.TemporaryDirectory(prefix="matinee-store-", dir=scratch) as folder:
         place = Path(folder)
@@ -161,7 +168,7 @@ async def store_log(
             repeats=options.repeats or (base is not None and base.repeats),
             items=options.items or await _write_items(store, base, place / "items.parquet"),
             viewers=options.viewers or await _write_viewers(store, place / "viewers.parquet"),
-            friends=options.friends or _write_friends(base, place / "friends.parquet"),
+            friends=options.friends or await _write_friends(store, base, place / "friends.parquet"),
         )
         log = read_log(written.path, meant, cache=False)
     return StoreLog(log=log, store=await store_id(store), read_ms=read_ms)
@@ -217,10 +224,13 @@ async def forgotten_of(
         read_ms: when their events were read: who was deleted since is among them, even if they began anew.
         at_once: ids that are asked for in one query.
     """
-    gone: frozenset[str] = frozenset()
+    kept = await ids_as_kept(store, viewers)
+    gone: set[str] = set()
     for start in range(0, len(viewers), at_once):
-        gone |= await deleted_since(store, viewers[start : start + at_once], read_ms)
-    return gone
+        some = slice(start, start + at_once)
+        dead = await deleted_since(store, kept[some], read_ms)
+        gone |= {user for user, one in zip(viewers[some], kept[some], strict=True) if one in dead}
+    return frozenset(gone)
 
 
 def refuse_missing(url: str) -> None:
@@ -326,14 +336,14 @@ async def _write_viewers(store: Store, path: Path) -> str | None:
     return str(path)
 
 
-def _write_friends(base: InteractionLog | None, path: Path) -> str | None:
-    """Write the base's friends as pairs of ids; None where it has none."""
+async def _write_friends(store: Store, base: InteractionLog | None, path: Path) -> str | None:
+    """Write the base's friends as pairs of ids, as the store has them; None where it has none."""
     friends = None if base is None else base.friends
     if base is None or friends is None or not len(friends.values):
         return None
     left = np.repeat(np.arange(len(friends), dtype=np.int64), np.diff(friends.offsets))
     once = left < friends.values
-    ids = base.viewers.arrow
+    ids = pa.array(await ids_as_kept(store, base.viewers.arrow.to_pylist()), pa.large_string())
     weights = np.ones(len(left), np.float32) if friends.weights is None else friends.weights
     pairs = {
         "user": ids.take(pa.array(left[once])),

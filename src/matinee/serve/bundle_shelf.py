@@ -14,13 +14,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from matinee.answers.model import without_viewers
+from matinee.answers.model import Model, without_viewers
 from matinee.core.errors import InputError, MatineeError
 from matinee.serve.aliases import ALIASES_NOTE, aliases_of, changed, unless_said
 from matinee.serve.asking import DEFAULT_ALIAS
 from matinee.serve.bundle_folders import facts_of, find_bundles
 from matinee.serve.deleted_viewers import deleted_of
 from matinee.serve.experiments import EXPERIMENTS_NOTE, Experiment, read_experiments
+from matinee.serve.id_key import IdKey, with_hashed_viewers
 from matinee.serve.in_use import told_by
 from matinee.serve.ready_bundle import ReadyBundle, manifest_of, needs_people, read_ready
 from matinee.serve.refusals import Conflict, NotFound, Refusal
@@ -57,13 +58,14 @@ class BundleShelf:
     Args:
         places: folders that are bundles, or that hold bundles.
         store: where aliases are kept.
+        key: what makes hashes of viewers' ids, where the store keeps such; None: it keeps ids as they are.
 
     Raises:
         InputError: a place is neither, or two bundles have one name.
     """
 
-    def __init__(self, places: Sequence[Path], store: Store) -> None:
-        self._places, self._store = tuple(places), store
+    def __init__(self, places: Sequence[Path], store: Store, key: IdKey | None = None) -> None:
+        self._places, self._store, self._key = tuple(places), store, key
         self._folders: dict[str, Path] = {}
         self._ready: dict[str, ReadyBundle] = {}
         self._aliases: dict[str, list[str]] = {}
@@ -122,7 +124,8 @@ class BundleShelf:
     def trained_with(self, user: str) -> list[str]:
         """Names of the bundles that still hold what a viewer did, those that are not in use included."""
         self._look()
-        return bundles_with(user, self._folders.values())
+        names = {user} if self._key is None else {user, self._key.hashed(user)}
+        return bundles_with(names, self._folders.values())
 
     def ready(self) -> Sequence[ReadyBundle]:
         """Everything that is loaded."""
@@ -278,6 +281,8 @@ class BundleShelf:
         folder = self._folders[name]
         try:
             ready = await asyncio.to_thread(read_ready, folder, name)
+            if self._key is not None:
+                await asyncio.to_thread(_put, ready, with_hashed_viewers(ready.model, self._key))
         except (MatineeError, OSError) as error:
             raise Refusal(f"The bundle {name!r} cannot be used: {error}", 409) from error
         version = await self._store.items_version()
@@ -375,7 +380,11 @@ class BundleShelf:
 
 async def _without(ready: ReadyBundle, users: frozenset[str]) -> None:
     """Put a model in a bundle's place that has never known some viewers, once it is ready."""
-    fresh = replace(ready, model=without_viewers(ready.model, users))
-    await asyncio.to_thread(fresh.warm)
-    ready.model = fresh.model
+    await asyncio.to_thread(_put, ready, without_viewers(ready.model, users))
+
+
+def _put(ready: ReadyBundle, model: Model) -> None:
+    """Put another model in a bundle's place, once it is ready."""
+    replace(ready, model=model).warm()
+    ready.model = model
     ready.__dict__.pop("watchers", None)

@@ -179,6 +179,8 @@ async def _keys_of(store: Store, listening: Listening) -> tuple[Keys, dict[str, 
 
 
 async def _service_of(work: Work, taking: TakingIn) -> Service:
+    from matinee.serve.hashed_ids import hashing
+    from matinee.serve.id_key import read_id_key
     from matinee.serve.personalize_filters import read_filters
     from matinee.serve.personalize_select import put_filters
     from matinee.serve.placements import read_placements
@@ -188,7 +190,8 @@ async def _service_of(work: Work, taking: TakingIn) -> Service:
     filters = read_filters(Path(work.filters)) if work.filters else {}
     bundles = [Path(one) for one in work.bundles]
     told = cast(Store, taking)
-    service = await start_service(bundles, told, work.limits, placements=placements, histories=False)
+    kept = hashing(told, read_id_key(Path(work.id_key)) if work.id_key else None)
+    service = await start_service(bundles, kept, work.limits, placements=placements, histories=False)
     if work.first:
         await put_filters(told, filters)
     await taking.begin(cast("BundleShelf", service.bundles).ready(), first=work.first)

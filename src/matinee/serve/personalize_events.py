@@ -49,7 +49,7 @@ async def _recognise(service: Service, session: str, user: str) -> None:
     if session == user or await service.store.stands_for(session) != session:
         return
     first = await service.store.events(0, 1, user=session)
-    if first and first[0].session == session and await service.store.viewer(session) is None:
+    if first and first[0].session == first[0].user and await service.store.viewer(session) is None:
         await service.store.merge(session, user)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,17 +14,17 @@ from matinee.answers.manifest import is_bundle
 _VIEWERS = "viewers.parquet"
 
 
-def bundles_with(viewer: str, folders: Iterable[Path]) -> list[str]:
+def bundles_with(names: Collection[str], folders: Iterable[Path]) -> list[str]:
     """Names of the bundles that know a viewer, read from their tables of viewers.
 
     A bundle that was written without histories names nobody and is not among them, though its weights were
     learnt from everybody of its day.
 
     Args:
-        viewer: whose data it is.
+        names: the ids under which the viewer may be known there.
         folders: bundles, or folders of bundles.
     """
-    return sorted(folder.resolve().name for folder in _bundles(folders) if _knows(folder, viewer))
+    return sorted(folder.resolve().name for folder in _bundles(folders) if _knows(folder, names))
 
 
 def _bundles(folders: Iterable[Path]) -> Iterable[Path]:
@@ -35,13 +35,13 @@ def _bundles(folders: Iterable[Path]) -> Iterable[Path]:
             yield from (one for one in folder.iterdir() if not one.name.startswith(".") and is_bundle(one))
 
 
-def _knows(folder: Path, viewer: str) -> bool:
+def _knows(folder: Path, names: Collection[str]) -> bool:
     try:
         file = pq.ParquetFile(folder / _VIEWERS)
-        wanted = pa.scalar(viewer)
+        wanted = pa.array(sorted(names), pa.large_string())
         for batch in file.iter_batches(columns=["id"]):
             ids = batch.column(0)
-            if pc.any(pc.equal(ids, wanted.cast(ids.type))).as_py():
+            if pc.any(pc.is_in(ids, wanted.cast(ids.type))).as_py():
                 return True
     except (OSError, pa.ArrowException):
         # Without histories there is no such file; a damaged bundle is nobody's to use.

@@ -13,6 +13,7 @@ from matinee.report.bands import Band, band_chart
 from matinee.serve import challenge
 from matinee.serve.asking import Ask
 from matinee.serve.challenge import TEN, Brought, Round, Score
+from matinee.serve.id_key import looks_hashed
 from matinee.serve.page.cards import card_of, cards_of
 from matinee.serve.page.frame import Handler, Page, checked, field_of, form_of, render, see
 from matinee.serve.records import LONGEST_ID
@@ -96,7 +97,7 @@ def _friend(page: Page) -> Handler:
         values = {
             "here": "challenge",
             "round": one,
-            "viewer": user,
+            "viewer": "your friend" if looks_hashed(user) else user,
             "wanted": wanted,
             "found": found,
             "seen": seen,
@@ -140,7 +141,8 @@ def _round(page: Page) -> Handler:
         user = await challenge.viewer_of(store, one, page.service.now_ms())
         if not user:
             raise NotFound("This round is over, and nobody waits for it any more: begin another one.")
-        return render("waiting.html", {**values, "viewer": user, "link": link, "picked": len(one.picks)})
+        named = "you" if looks_hashed(user) else user
+        return render("waiting.html", {**values, "viewer": named, "link": link, "picked": len(one.picks)})
 
     return show
 
