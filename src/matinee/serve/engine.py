@@ -69,7 +69,7 @@ class Engine:
         self._configured = dict(placements or {})
         self._placements: Mapping[str, Rules] = self._configured
         self._notes_version = -1
-        self._crowd = Crowd(store)
+        self.crowd = Crowd(store)
         self.shadows = Shadows()
         self.rechecks = Rechecks()
 
@@ -81,6 +81,8 @@ class Engine:
         if answer is None:
             scores, personal = asked.ready.scores(asked.taken)
             source = asked.ready.source if personal or self._same_for_all(asked) else FALLBACK
+            if source is FALLBACK:
+                self.crowd.lift(asked.ready, scores, self._now())
             answer = self._answer(asked, scores, source, seen=not repeats, personal=personal)
         if asked.shadow is not None:
             # After the answer is on its way: nobody waits for a shadow.
@@ -134,7 +136,7 @@ class Engine:
     async def popular(self, ask: Ask) -> Answer:
         """What most viewers chose of late, by the store; the bundle's popularity where that is too little."""
         asked = await self._asked(ask)
-        counts = await self._crowd.counts(asked.now_ms, asked.ready.reading.meaning)
+        counts = await self.crowd.counts(asked.now_ms, asked.ready.reading.meaning)
         live, known = asked.ready.live, asked.ready.model.context.popularity
         scores = np.zeros(live.size, np.float32)
         scores[: len(known)] = known / (float(known.max(initial=0.0)) + 1.0)
