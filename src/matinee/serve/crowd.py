@@ -31,7 +31,7 @@ _MOST = 10_000
 # many such items are enough.
 _VIEWERS, _ITEMS = 5, 10
 # Of the items that are popular now, so many go before all others.
-_LIFTED = 1_000
+_LIFTED = 200
 
 _log = logging.getLogger("matinee.serve")
 

@@ -149,6 +149,8 @@ def _handler(service: Service, keys: Keys | None, answering: Answering, scope: s
         if _writes(request) and _from_elsewhere(request):
             raise Forbidden("A page of another site sent this: only this server's own pages may.")
         content = await answering(service, request)
+        if isinstance(content, Response):
+            return content
         return Response(msgspec.json.encode(content), media_type="application/json")
 
     return handler

@@ -8,9 +8,9 @@ from typing import Any
 from starlette.requests import Request
 
 from matinee.serve.foreign import body_of, checked_id, decoded, whole_number
-from matinee.serve.gorse_feedback import all_events, folded
+from matinee.serve.gorse_feedback import MOST_ROWS, cursor_of, feedback_answer
 from matinee.serve.gorse_shapes import Item, ItemPatch, item_of, patched_item, record_of
-from matinee.serve.gorse_users import MOST_ROWS, cursor_of, refuse_many
+from matinee.serve.gorse_users import refuse_many
 from matinee.serve.known_items import IdsInOrder, ids_holding, known_item
 from matinee.serve.records import ItemRecord
 from matinee.serve.refusals import NotFound
@@ -107,8 +107,7 @@ async def drop_category(service: Service, request: Request) -> Any:
 
 async def feedback_of_item(service: Service, request: Request) -> Any:
     """An item's feedback, of one type where one is named."""
-    events = await all_events(service.store, item=_item(request), kind=request.path_params.get("type"))
-    return folded(events, service.now_ms())
+    return await feedback_answer(service, request, item=_item(request), kind=request.path_params.get("type"))
 
 
 async def _known(service: Service, request: Request) -> ItemRecord:

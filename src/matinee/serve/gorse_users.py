@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 
 from matinee.serve.foreign import body_of, checked_id, decoded, whole_number
-from matinee.serve.gorse_feedback import all_events, folded, page_of
+from matinee.serve.gorse_feedback import MOST_ROWS, all_rows, cursor_of, feedback_answer, page_of, place_of
 from matinee.serve.gorse_shapes import (
     Feedback,
     User,
@@ -18,10 +18,10 @@ from matinee.serve.gorse_shapes import (
     viewer_of,
 )
 from matinee.serve.records import ViewerRecord
-from matinee.serve.refusals import NotFound, Refusal, TooBig
+from matinee.serve.refusals import NotFound, TooBig
 from matinee.serve.service import Service
 
-_DEFAULT_N, MOST_ROWS = 10, 10_000
+_DEFAULT_N = 10
 
 
 async def put_user(service: Service, request: Request) -> Any:
@@ -72,8 +72,7 @@ async def delete_user(service: Service, request: Request) -> Any:
 
 async def feedback_of_user(service: Service, request: Request) -> Any:
     """A user's feedback, of one type where one is named."""
-    events = await all_events(service.store, user=_user(request), kind=request.path_params.get("type"))
-    return folded(events, service.now_ms())
+    return await feedback_answer(service, request, user=_user(request), kind=request.path_params.get("type"))
 
 
 async def add_feedback(service: Service, request: Request) -> Any:
@@ -98,13 +97,11 @@ async def _take(service: Service, request: Request, *, sets: bool) -> dict[str, 
 
 async def feedback_page(service: Service, request: Request) -> Any:
     """A page of everybody's feedback, of one type where one is named, and the cursor of the next."""
-    most, cursor = whole_number(request, "n", _DEFAULT_N, MOST_ROWS), cursor_of(request)
-    if cursor and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
-        raise Refusal(f"cursor is {cursor[:40]!r}: expected one that an earlier page gave, or none.")
+    most, after = whole_number(request, "n", _DEFAULT_N, MOST_ROWS), place_of(request)
     kind = request.path_params.get("type")
     if not most:
         return {"Cursor": "", "Feedback": []}
-    rows, following = await page_of(service.store, int(cursor or 0), most, kind, service.now_ms())
+    rows, following = await page_of(service.store, after, most, service.now_ms(), kind=kind)
     return {"Cursor": following, "Feedback": rows}
 
 
@@ -130,8 +127,7 @@ async def delete_feedback(service: Service, request: Request) -> Any:
 
 async def _between(service: Service, request: Request) -> list[dict[str, Any]]:
     item, kind = checked_id("The item", request.path_params["item"]), request.path_params.get("type")
-    events = await all_events(service.store, user=_user(request), item=item, kind=kind)
-    return folded(events, service.now_ms())
+    return await all_rows(service.store, service.now_ms(), user=_user(request), item=item, kind=kind)
 
 
 async def _known(service: Service, request: Request) -> ViewerRecord:
@@ -151,11 +147,6 @@ async def _known(service: Service, request: Request) -> ViewerRecord:
 
 def _user(request: Request) -> str:
     return checked_id("The user", request.path_params["user"])
-
-
-def cursor_of(request: Request) -> str:
-    """Where the next page begins; gorsejs writes the name with a capital letter."""
-    return request.query_params.get("cursor") or request.query_params.get("Cursor") or ""
 
 
 def refuse_many(service: Service, found: int, what: str) -> None:
