@@ -93,8 +93,8 @@ async def all_rows(store: Store, now_ms: int, **which: str | None) -> list[dict[
         if len(rows) > MOST_ROWS or looked_at > MOST_EVENTS:
             raise Refusal(
                 f"There is more feedback than one answer holds ({MOST_ROWS:,} rows, of {MOST_EVENTS:,} "
-                "events): ask for pages with ?n=1000; the header X-Next-Cursor of each says what to ask for next, "
-                "as &cursor=."
+                "events): ask for pages with ?n=1000; the header X-Next-Cursor of each says what to ask for "
+                "next, as &cursor=."
             )
         if len(page) < _PAGE:
             break
