@@ -1,6 +1,7 @@
 """Ids as keyed hashes, over all faces: the store holds none as it was sent, and answers stay the same."""
 
 import asyncio
+import hmac
 import inspect
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +61,13 @@ def test_a_hash_stands_for_itself_and_no_other_text_does():
     assert OTHER.hashed(one) != one
     assert looks_hashed(KEY.hashed("\ud800"))
     assert KEY.hashed_event(ANN) != KEY.hashed(ANN)[2:34]
+
+
+@pytest.mark.parametrize("length", [32, 64, 65, 200])
+def test_a_hash_is_the_standards_hmac(length):
+    secret = bytes(range(length))
+    told = hmac.digest(secret, b"viewer\0" + ANN.encode(), "sha256")
+    assert IdKey(secret).hashed(ANN)[2:34] == told[:16].hex()
 
 
 def test_no_raw_id_is_on_disk_whichever_face_it_came_by(net, tmp_path):
