@@ -45,7 +45,7 @@ class IdKey:
     """
 
     def __init__(self, key: bytes) -> None:
-        # As hmac.digest does it (RFC 2104), with the key's part done once: a bundle may have a million viewers.
+        # HMAC of RFC 2104, with the key's part done once: a bundle may have a million viewers.
         block = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
         self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
         self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
