@@ -18,7 +18,7 @@ HEAVY = ("torch", "ray", "boto3", "scipy", "pandas")
 
 
 def cpu_seconds(arguments: list[str]) -> float:
-    """User and system seconds of a command on a quiet core: the least of five runs, since others only add."""
+    """User and system seconds of a command, as on a quiet core; the least of five runs."""
     best = float("inf")
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
