@@ -12,17 +12,15 @@ from hypothesis import HealthCheck, settings
 
 # CPU-seconds, the largest first; whoever is not named takes less than fifteen.
 LONG_FILES = (
-    "stories/test_tutorial_page.py",
     "stories/test_readme_page.py",
     "stories/test_demo.py",
+    "stories/test_tutorial_page.py",
     "cli/test_serve.py",
     "stories/test_serving_page.py",
     "recipes/test_unfinished.py",
-    "recommenders/test_sequential.py",
     "recipes/test_compare.py",
     "recipes/test_isolate.py",
-    "cli/test_refresh.py",
-    "cli/test_check.py",
+    "recommenders/test_sequential.py",
     "recipes/test_network_resumed.py",
 )
 
