@@ -21,7 +21,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from functools import cached_property
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,18 @@ from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64
 _BLOCK_BYTES = 2**26
 _COLUMNS = 256
 _UNPACKED_BYTES = 2**26
+# As few askers as that do not need all sparse rows in memory.
+_FEW = 8
+# All of a bf16 but its sign.
+_UNSIGNED = np.uint16(0x7FFF)
+
+
+class _Sparse(NamedTuple):
+    """Sparse rows (CSR) as a bundle has them: what is read of them alone is taken from the disk."""
+
+    indptr: Int64
+    indices: NDArray[Any]
+    data: NDArray[Any]
 
 
 class LinearScorer:
@@ -50,7 +63,7 @@ class LinearScorer:
         self._windows = [int(w) for w in part.settings.get("windows", (0,) * len(self._decays))]
         self._dense = part.tensors.get("weights")
         self._rows = _places(part.tensors.get("rows"), len(self._decays) * self._n)
-        self._sparse = _sparse_of(part.tensors, (len(self._decays) * self._n, self._n))
+        self._sparse = _sparse_of(part.tensors)
         self._left = _optional(part.tensors, "left")
         self._right = _optional(part.tensors, "right")
         self._bias = _optional(part.tensors, "bias")
@@ -140,8 +153,7 @@ class LinearScorer:
             of_dense = _filled_rows(self._dense)
             speaking |= of_dense if self._rows is None else (self._rows >= 0) & of_dense[self._rows]
         if self._sparse is not None:
-            rows = np.repeat(np.arange(len(speaking)), np.diff(self._sparse.indptr))
-            speaking[rows[self._sparse.data != 0]] = True
+            speaking |= _filled_sparse(self._sparse)
         if self._left is not None and self._right is not None:
             speaking |= _filled_rows(self._left)
         return speaking
@@ -156,13 +168,23 @@ class LinearScorer:
             of_dense = query if self._rows is None else _narrowed(query, self._rows, len(self._dense))
             scores = _times_dense(of_dense, self._dense)
         if self._sparse is not None:
-            sparse = (query @ self._sparse).toarray()
+            sparse = self._times_rows(query)
             scores = sparse if scores is None else scores + sparse
         if scores is None:
             scores = np.zeros((len(histories), self._n), np.float32)
         if self._left is not None and self._right is not None:
             scores += (query @ self._left) @ self._right
         return np.asarray(scores, dtype=np.float32)
+
+    def _times_rows(self, query: Any) -> Float32:
+        """Decayed counts times sparse rows: float32, shape (histories, items)."""
+        if query.shape[0] > _FEW or self._sparse is None:
+            return np.asarray((query @ self._matrix).toarray(), dtype=np.float32)
+        scores = np.zeros((query.shape[0], self._n), np.float32)
+        for row, (start, end) in enumerate(pairwise(query.indptr)):
+            some = slice(start, end)
+            scores[row] = _times_sparse(query.indices[some], query.data[some], self._sparse, self._n)
+        return scores
 
     def _sum_alone(self, history: Histories) -> Float32:
         """Scores of one history without bias: float32, shape (1, items)."""
@@ -174,7 +196,7 @@ class LinearScorer:
             dense = self._dense if self._unpacked is None else self._unpacked
             scores += _times_dense(self._one_row(places[inside], counts[inside]), dense)
         if self._sparse is not None:
-            scores += _times_sparse(columns, counts, self._sparse)
+            scores += _times_sparse(columns, counts, self._sparse, self._n)
         if self._left is not None and self._right is not None:
             scores += (counts @ self._left[columns]) @ self._right
         return scores
@@ -208,6 +230,18 @@ class LinearScorer:
 
         shape: Any = (1, 0 if self._dense is None else len(self._dense))
         return scipy.sparse.csr_matrix(shape, dtype=np.float32)
+
+    @cached_property
+    def _matrix(self) -> Any:
+        """The sparse rows as scipy has them, for who asks in company: float32."""
+        import scipy.sparse
+
+        rows = self._sparse
+        assert rows is not None  # noqa: S101 - asked for only where there are any
+        width: Any = np.int32 if len(rows.indices) < np.iinfo(np.int32).max else np.int64
+        indices, indptr = (np.asarray(one, dtype=width) for one in (rows.indices, rows.indptr))
+        shape = len(rows.indptr) - 1, self._n
+        return scipy.sparse.csr_matrix((float32_of(rows.data), indices, indptr), shape=shape)
 
     @cached_property
     def _unpacked(self) -> Float32 | None:
@@ -283,29 +317,35 @@ def _narrowed(query: Any, places: Int64, width: int) -> Any:
     )
 
 
-def _sparse_of(tensors: Mapping[str, NDArray[Any]], shape: tuple[int, int]) -> Any:
+def _sparse_of(tensors: Mapping[str, NDArray[Any]]) -> _Sparse | None:
     """The sparse rows of a part, or None."""
-    import scipy.sparse
-
     if "indptr" not in tensors:
         return None
-    width: Any = np.int32 if len(tensors["indices"]) < np.iinfo(np.int32).max else np.int64
-    indices, indptr = (np.asarray(tensors[name], dtype=width) for name in ("indices", "indptr"))
-    return scipy.sparse.csr_matrix((float32_of(tensors["data"]), indices, indptr), shape=shape)
+    return _Sparse(tensors["indptr"].astype(np.int64, copy=False), tensors["indices"], tensors["data"])
 
 
-def _sparse_cells(weights: Any, rows: Int64, items: Int64) -> Float32:
+def _filled_sparse(rows: _Sparse) -> Bool:
+    """Which sparse rows have any weight that is not 0: bool, shape (rows,)."""
+    filled = (rows.data & _UNSIGNED if rows.data.dtype == np.uint16 else rows.data) != 0
+    if filled.all():
+        return np.diff(rows.indptr) > 0
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(filled)])
+    return np.diff(before[rows.indptr]) > 0
+
+
+def _sparse_cells(weights: _Sparse, rows: Int64, items: Int64) -> Float32:
     """The weights of some sparse rows in some columns: float32, shape (items, rows)."""
     picked, owners = _entries_of(weights, rows)
     columns = weights.indices[picked]
     found = np.zeros((len(items), len(rows)), np.float32)
     for place, item in enumerate(items.tolist()):
         there = columns == item
-        found[place] = np.bincount(owners[there], weights.data[picked[there]], minlength=len(rows))
+        cells = float32_of(weights.data[picked[there]])
+        found[place] = np.bincount(owners[there], cells, minlength=len(rows))
     return found
 
 
-def _entries_of(weights: Any, rows: Int64) -> tuple[Int64, Int64]:
+def _entries_of(weights: _Sparse, rows: Int64) -> tuple[Int64, Int64]:
     """Positions of the entries of some sparse rows, and which of these rows each belongs to: int64."""
     starts = weights.indptr[rows].astype(np.int64)
     lengths = weights.indptr[rows + 1] - starts
@@ -313,18 +353,18 @@ def _entries_of(weights: Any, rows: Int64) -> tuple[Int64, Int64]:
     return picked, np.repeat(np.arange(len(rows)), lengths)
 
 
-def _times_sparse(columns: Int64, counts: Float32, weights: Any) -> Any:
+def _times_sparse(columns: Int64, counts: Float32, weights: _Sparse, n_items: int) -> Any:
     """One row's entries times sparse weights: shape (items,), or 0 where none of their rows has any."""
     items, terms = _terms(columns, counts, weights)
     if not len(items):
         return 0.0
-    scores = np.zeros(weights.shape[1], np.float32)
+    scores = np.zeros(n_items, np.float32)
     # In the order of the entries, as scipy adds up: the same scores as in company.
     np.add.at(scores, items, terms)
     return scores
 
 
-def _sums_of(columns: Int64, counts: Float32, weights: Any) -> tuple[Int64, Float32]:
+def _sums_of(columns: Int64, counts: Float32, weights: _Sparse | None) -> tuple[Int64, Float32]:
     """The same for the items alone that are reached, ascending: int64 and float32, shape (reached,)."""
     items, terms = _terms(columns, counts, weights)
     if not len(items):
@@ -335,14 +375,14 @@ def _sums_of(columns: Int64, counts: Float32, weights: Any) -> tuple[Int64, Floa
     return items[starts].astype(np.int64), np.add.reduceat(terms[order], starts)
 
 
-def _terms(columns: Int64, counts: Float32, weights: Any) -> tuple[NDArray[Any], Float32]:
+def _terms(columns: Int64, counts: Float32, weights: _Sparse | None) -> tuple[NDArray[Any], Float32]:
     """Every sparse weight of a row's entries: which item it is of, and what it adds."""
     if weights is None:
         return np.zeros(0, np.int32), np.zeros(0, np.float32)
     starts = weights.indptr[columns].astype(np.int64)
     lengths = weights.indptr[columns + 1] - starts
     picked = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(int(lengths.sum()))
-    return weights.indices[picked], weights.data[picked] * np.repeat(counts, lengths)
+    return weights.indices[picked], float32_of(weights.data[picked]) * np.repeat(counts, lengths)
 
 
 def _times_dense(query: Any, weights: NDArray[Any]) -> Float32:
