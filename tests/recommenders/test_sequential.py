@@ -88,15 +88,15 @@ def test_time_between_events_is_learnt_where_it_tells():
     """Whoever pauses for a month goes on with item 2, whoever does not with item 3."""
     random = np.random.default_rng(0)
     pauses = random.random(400) < 0.5
-    rows = [[random.choice([4, 5, 6]), 1, 2 if pause else 3] for pause in pauses]
+    rows = [[*random.choice([4, 5, 6], 2).tolist(), 1, 2 if pause else 3] for pause in pauses]
     day = 86_400_000
-    times = [[0, (31 if pause else 1) * day, (32 if pause else 2) * day] for pause in pauses]
+    times = [[0, day, (31 if pause else 2) * day, (32 if pause else 3) * day] for pause in pauses]
     log = log_of(rows, times=times, n_items=7)
-    settings = {**SMALL, "layers": 2, "passes": 40, "batch_events": 64, "patience": 0, "dropout": 0.0}
+    settings = {**SMALL, "layers": 2, "passes": 60, "batch_events": 64, "patience": 0, "dropout": 0.0}
 
     def told_apart(times):
         model = make_recommender("sequential", {**settings, "times": times}).fit(log)
-        asked = log.histories.keep(np.tile([True, True, False], 400))
+        asked = log.histories.keep(np.tile([True, True, True, False], 400))
         scores = model.scores(newcomers(asked))
         return np.mean((scores[:, 2] > scores[:, 3]) == pauses)
 
