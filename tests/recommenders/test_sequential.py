@@ -34,6 +34,8 @@ class TestSequential(RecommenderTests):
     }
     idle = {  # noqa: RUF012
         "patience": "the suite's passes are too few to lose patience",
+        "content": "the suite's items are known by nothing but their ids",
+        "id_dropout": "the suite's items are known by nothing but their ids",
         "times": "the suite's events are all a day apart, so time says nothing that distance does not",
     }
 

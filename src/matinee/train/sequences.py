@@ -37,9 +37,14 @@ class Batch:
     targets: Tensor
     weights: Tensor | None = None
 
-    def vectors(self, network: SequentialNetwork) -> Tensor:
-        """What the network asks for at each prediction: shape (predictions, width)."""
-        found: Tensor = network(self.histories)
+    def vectors(self, network: SequentialNetwork, table: Tensor | None = None) -> Tensor:
+        """What the network asks for at each prediction: shape (predictions, width).
+
+        Args:
+            network: reads the histories.
+            table: the vector of every item; None: the network makes it.
+        """
+        found: Tensor = network(self.histories, table)
         return found.flatten(0, 1)[self.rows]
 
 
