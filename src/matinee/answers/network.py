@@ -71,7 +71,7 @@ class NetworkScorer:
         """What one asker asks for: float32, shape (width,). Asked for again, it is what it was."""
         asked = self._asked
         if asked is None or asked[0] is not asker.histories:
-            asked = asker.histories, self._vectors(asker.histories)[0]
+            asked = asker.histories, self.vectors(asker.histories)[0]
             self._asked = asked
         return asked[1]
 
@@ -87,7 +87,7 @@ class NetworkScorer:
 
     def score(self, askers: Askers) -> Float32:
         """Scores of every item for every asker: float32, shape (askers, items)."""
-        return np.asarray(self._vectors(askers.histories) @ self._network.items.T, dtype=np.float32)
+        return np.asarray(self.vectors(askers.histories) @ self._network.items.T, dtype=np.float32)
 
     def personal(self, askers: Askers) -> Bool:
         """Whether an asker's history has an item of the catalogue."""
@@ -141,7 +141,7 @@ class NetworkScorer:
                 key=key,
                 events=len(history.items),
                 places=places,
-                vectors=self._vectors(less_each(near, len(places))),
+                vectors=self.vectors(less_each(near, len(places))),
             )
             self._explained = explained
         return explained
@@ -154,7 +154,7 @@ class NetworkScorer:
             totals[start : start + size] = log_totals(vectors[start : start + size] @ self._network.items.T)
         return totals
 
-    def _vectors(self, histories: Histories) -> Float32:
+    def vectors(self, histories: Histories) -> Float32:
         """What each history asks for, divided by the temperature: float32, shape (histories, width)."""
         if len(histories) == 1 and self._keys is None:
             return self._network.vectors(_last_known(histories, self._n, self._network.longest)) / (

@@ -35,7 +35,7 @@ _WARMUP = 100
 # Fewer held-out events say nothing of when to stop: every pass is made then.
 _FEWEST = 20
 # Share of the features of items that a step goes without, so that no few words stand for one item.
-_WORD_DROPOUT = 0.3
+_WORD_DROPOUT = 0.5
 
 
 def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, run: Run) -> Part:

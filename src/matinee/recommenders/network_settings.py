@@ -30,7 +30,7 @@ _RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
 _WHOLE_CATALOGUE = 50_000
 _DRAWN = 2_048
 # What vectors by content are bounded to where nothing else is said: items' vectors are seldom longer.
-_BOUND = 3.0
+_BOUND = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class SequentialConfig:
         average: how slowly the averaged weights, which answer, follow the learnt ones; 0: at once.
         patience: passes without a better answer on held-out events until it stops; 0: never.
         content: the longest that the part of an item's vector may be which comes from what it is (words of
-            its texts, genres and other categories, its vector of `--vectors`); 0: none does; none: 3 where
+            its texts, genres and other categories, its vector of `--vectors`); 0: none does; none: 2 where
             the table of items knows some that nobody watched, else 0.
         id_dropout: with content, share of the items that a step knows by their content alone; more ranks
             what nobody watched better, and what many watched worse.
@@ -90,7 +90,7 @@ class SequentialConfig:
     average: float = 0.99
     patience: int = 3
     content: float | None = None
-    id_dropout: float = 0.2
+    id_dropout: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuse what is no network, or learns nothing."""
