@@ -20,7 +20,7 @@ from matinee.core.types import Bool, Float32
 from matinee.data.content import Content, Features, content_of, is_described, learn_features
 
 # How hard the regression is pulled to zero, in items of which a feature is all that is known.
-_RIDGE = 1.0
+_RIDGE = 3.0
 _TURNS = 30
 
 Arrays = Mapping[str, NDArray[Any]]
