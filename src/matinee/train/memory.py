@@ -16,7 +16,7 @@ _TORCH = 137 * 2**20
 _CHUNK_CELLS, _CHUNK_ROWS = 2**19, 16
 _STEPS, _TIMES = 512, 33
 # Tables that content makes: the sum of features, its square, it bounded, ids kept, both added, and gradients.
-_TABLES = 7
+_TABLES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
