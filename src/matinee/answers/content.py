@@ -1,12 +1,13 @@
 """Vectors of items from what they are, as a network with content learnt them: numpy alone.
 
-Items that were in the catalogue have theirs in the network's table, added up when it was fitted. What is here
-gives items that came later a vector of the same kind, so that they can be ranked before anybody watched them.
+Items of the catalogue have theirs in the network's table since it was fitted. What is here gives items that
+came later a vector of the same kind, so that they can be ranked before anybody watched them:
+
+vector = base + sum over features f of share(f) words[f] + (their vector from a file) @ directions
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,24 +16,11 @@ from numpy.typing import NDArray
 
 from matinee.core.promise import Part
 from matinee.core.types import Float32
-from matinee.data.content import Content, Features, content_of
+from matinee.data.content import Features, content_of
 from matinee.data.vocabulary import Vocabulary
 
-_WORDS, _DIRECTIONS = "content.words", "content.directions"
+_BASE, _WORDS, _DIRECTIONS = "content.base", "content.words", "content.directions"
 _NAMES, _WEIGHTS, _MEAN = "content.names", "content.weights", "content.mean"
-
-
-def content_vectors(tensors: Mapping[str, NDArray[Any]], content: Content, bound: float) -> Float32:
-    """The vectors of items by their content alone: float32, shape (items, width).
-
-    Args:
-        tensors: `content.words` and `content.directions` of a `SequentialNetwork`.
-        content: what the items are.
-        bound: what no vector is longer than.
-    """
-    z = content.shares @ np.asarray(tensors[_WORDS]) + content.vectors @ np.asarray(tensors[_DIRECTIONS])
-    z /= np.sqrt(1.0 + np.square(z / bound).sum(axis=1, keepdims=True))
-    return np.asarray(z, dtype=np.float32)
 
 
 def knows_content(part: Part) -> bool:
@@ -40,10 +28,22 @@ def knows_content(part: Part) -> bool:
     return _NAMES in part.tensors
 
 
-def arrays_of(features: Features) -> dict[str, NDArray[Any]]:
-    """Features as named arrays, from which `features_of` makes them again."""
+def arrays_of(
+    features: Features, base: Float32, words: Float32, directions: Float32
+) -> dict[str, NDArray[Any]]:
+    """Features, and the map from them to vectors, as the named arrays that are read here again.
+
+    Args:
+        features: those that are known.
+        base: float32, shape (width,): the vector of an item of which nothing is known.
+        words: float32, shape (features, width).
+        directions: float32, shape (numbers of a vector from a file, width).
+    """
     text = "\n".join(features.names.arrow.to_pylist())
     return {
+        _BASE: base,
+        _WORDS: words,
+        _DIRECTIONS: directions,
         _NAMES: np.frombuffer(text.encode(), dtype=np.uint8).copy(),
         _WEIGHTS: features.weights,
         _MEAN: features.mean,
@@ -69,6 +69,7 @@ def vectors_of_items(part: Part, table: pa.Table, vectors: Float32 | None = None
         table: one row an item, with columns as the items had that it was fitted on.
         vectors: float32, shape (items, width of theirs), NaN rows where an item has none; or None.
     """
-    return content_vectors(
-        part.tensors, content_of(table, vectors, features_of(part)), float(part.settings["content"])
-    )
+    content = content_of(table, vectors, features_of(part))
+    found = content.shares @ np.asarray(part.tensors[_WORDS])
+    found += content.vectors @ np.asarray(part.tensors[_DIRECTIONS])
+    return np.asarray(found + part.tensors[_BASE], dtype=np.float32)

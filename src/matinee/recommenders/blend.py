@@ -30,7 +30,7 @@ from matinee.core.run import Run, Step
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Space
 from matinee.core.types import Float32, Int64
-from matinee.recommenders.cold_items import choose_lift, watched_alone
+from matinee.recommenders.cold_items import choose_lift, strangers_of
 from matinee.recommenders.held_out import HeldOut, hold_out, without
 from matinee.recommenders.ials import Ials, IalsConfig
 from matinee.recommenders.network_settings import SequentialConfig
@@ -211,19 +211,19 @@ class Blend:
             seed: of the fits.
         """
         names, given = self.config.partners, list(self.config.weights)
-        alone = watched_alone(parts["sequential"], taught)
-        if not len(held) or not names or (given and alone is None):
+        strangers = strangers_of(parts["sequential"], taught, seed)
+        if not len(held) or not names or (given and strangers is None):
             return given or [1.0 for _ in names], None
         fitted = [parts["sequential"]]
         for name, partner in self._partners().items():
             fitted.append(parts.get(name) or partner.fit(taught, seed=seed).parts[name])
         scorers = [make_scorer(part, context_of(taught)) for part in fitted]
         weights = given or self._best_weights(taught, held, scorers)
-        if alone is None:
+        if strangers is None:
             return weights, None
         joint = [(_PARTNERS[name][1], weight) for name, weight in zip(names, weights, strict=True)]
         batches = (held.of(rows) for rows in _some(held, taught.n_items))
-        return weights, choose_lift(batches, scorers, joint, alone, seed)
+        return weights, choose_lift(batches, scorers, joint, strangers)
 
     def _best_weights(self, taught: Log, held: HeldOut, scorers: Sequence[Scorer]) -> list[float]:
         """The weights by which the events held out are ranked best."""

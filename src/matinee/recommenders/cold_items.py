@@ -13,13 +13,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from matinee.answers.content import knows_content, vectors_of_items
+from matinee.answers.content import knows_content
 from matinee.answers.network import NetworkScorer
 from matinee.core.promise import Log, Part, Scorer
-from matinee.core.seeds import generator
-from matinee.core.types import Float32
+from matinee.core.types import Float32, Int64
 from matinee.recommenders.held_out import HeldOut
-from matinee.recommenders.network_content import told_of, watched_of
+from matinee.recommenders.network_content import taken_for_unwatched, watched_of
 
 # Of the watched items, so many are taken for unwatched.
 _SHARE = 0.2
@@ -31,43 +30,36 @@ def choose_lift(
     batches: Iterable[HeldOut],
     scorers: Sequence[Scorer],
     joint: Sequence[tuple[float, float]],
-    alone: Float32,
-    seed: int,
+    strangers: tuple[Int64, Float32],
 ) -> float:
-    """What is added to the score of an item that nobody watched; 0 where nobody can be asked.
+    """What is added to the score of an item that nobody watched.
 
     Args:
         batches: what is held out, some askers at a time.
         scorers: the network's, then each partner's, none of which learnt from what is held out.
         joint: each partner's floor and its weight.
-        alone: float32, shape (items, width): vectors of the watched items by their content alone; zeros for
-            the others, and for those of which nothing is known.
-        seed: draws who is taken for unwatched.
+        strangers: codes of watched items that are taken for unwatched, and their vectors then.
     """
-    random = generator(seed, "taken for unwatched")
-    strangers = np.flatnonzero(alone.any(axis=1) & (random.random(len(alone)) < _SHARE))
+    codes, vectors = strangers
     lifts = np.linspace(0.0, -lowest(joint), _STEPS)
     gains = np.zeros(_STEPS)
     for held in batches:
         scores = _joined(held, scorers, joint)
-        by_content = _network_of(scorers).vectors(held.askers.histories) @ alone[strangers].T
+        by_content = _network_of(scorers).vectors(held.askers.histories) @ vectors.T
         for step, lift in enumerate(lifts):
-            scores[:, strangers] = by_content + np.float32(lowest(joint) + lift)
+            scores[:, codes] = by_content + np.float32(lowest(joint) + lift)
             gains[step] += held.gains(scores).sum()
     return float(lifts[int(np.argmax(gains))])
 
 
-def watched_alone(part: Part, log: Log) -> Float32 | None:
-    """Vectors of a log's watched items by their content alone, zeros for the others.
+def strangers_of(part: Part, log: Log, seed: int) -> tuple[Int64, Float32] | None:
+    """A fifth of a log's watched items, with their vectors if nobody had watched them.
 
     None where the network learnt nothing of content, or somebody watched every item.
     """
-    table, vectors = told_of(log)
-    watched = watched_of(log)
-    if table is None or not knows_content(part) or watched.all():
+    if not knows_content(part) or watched_of(log).all():
         return None
-    alone = vectors_of_items(part, table, vectors)
-    return np.where(watched[:, None], alone, np.float32(0.0))
+    return taken_for_unwatched(part, log, _SHARE, seed)
 
 
 def lowest(joint: Sequence[tuple[float, float]]) -> float:

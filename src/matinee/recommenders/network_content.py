@@ -2,6 +2,8 @@
 
 The map from features to vectors starts as the ridge regression of the vectors that items start from, so that
 an item nobody watched begins among those that are like it. Each item's own vector starts as what is left.
+Once the network is trained, the map that is kept is the ridge regression of the vectors that came of it: it
+foretells the vectors of items left out better than the one that was trained along, which has learnt by heart.
 """
 
 from __future__ import annotations
@@ -14,14 +16,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from matinee.answers.content import arrays_of, content_vectors
-from matinee.core.promise import Log
-from matinee.core.types import Bool, Float32
+from matinee.answers.content import arrays_of, features_of
+from matinee.core.promise import Log, Part
+from matinee.core.seeds import generator
+from matinee.core.types import Bool, Float32, Int64
 from matinee.data.content import Content, Features, content_of, is_described, learn_features
+from matinee.recommenders.content_regression import choose_ridge, regress
 
 # How hard the regression is pulled to zero, in items of which a feature is all that is known.
 _RIDGE = 3.0
-_TURNS = 30
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -44,12 +47,21 @@ class Known:
 
     def folded(self, state: Arrays) -> dict[str, NDArray[Any]]:
         """A network's tensors with what items are like by their content in its table of items."""
-        more = content_vectors(state, self.content, self.bound)
+        more = bounded_vectors(state, self.content, self.bound)
         return {**state, "items": np.asarray(state["items"] + more, dtype=np.float32)}
 
-    def kept(self, state: Arrays) -> dict[str, NDArray[Any]]:
-        """The same, and what it takes to give vectors to items that come later."""
-        return {**self.folded(state), **arrays_of(self.features)}
+    def kept(self, state: Arrays, seed: int) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """What answers: tensors, and what the settings must tell of them.
+
+        Items that nobody watched are as the regression of all others has them, and it is kept for items that
+        come later.
+        """
+        tensors, watched = self.folded(state), np.flatnonzero(self.watched)
+        ridge = choose_ridge(self.content, tensors["items"], watched, seed)
+        made = regress(self.content, tensors["items"], watched, ridge)
+        items = np.where(self.watched[:, None], tensors["items"], made.vectors(self.content))
+        tensors |= {"items": items, **arrays_of(self.features, made.base, made.words, made.directions)}
+        return tensors, {"content_columns": list(self.features.columns), "content_ridge": ridge}
 
     def start(self, vectors: Float32) -> tuple[dict[str, Float32], Float32]:
         """Where the map and the items' own vectors start from.
@@ -61,9 +73,9 @@ class Known:
             The map's two matrices by name; and the items' own vectors, zeros where nobody watched.
         """
         wanted = np.where(self.watched[:, None], vectors, np.float32(0.0))
-        words, directions = _regress(self.content, wanted, self.watched)
-        state = {"content.words": words, "content.directions": directions}
-        rest = wanted - content_vectors(state, self.content, self.bound)
+        made = regress(self.content, wanted, np.flatnonzero(self.watched), _RIDGE, based=False)
+        state = {"content.words": made.words, "content.directions": made.directions}
+        rest = wanted - bounded_vectors(state, self.content, self.bound)
         return state, np.where(self.watched[:, None], rest, np.float32(0.0))
 
 
@@ -93,24 +105,37 @@ def watched_of(log: Log) -> Bool:
     return np.bincount(log.histories.items, minlength=log.n_items) > 0
 
 
-def _regress(content: Content, wanted: Float32, watched: Bool) -> tuple[Float32, Float32]:
-    """Ridge regression of vectors on content, by conjugate gradients: all columns at once."""
-    shares = content.shares[np.flatnonzero(watched)]
-    vectors, wanted = content.vectors[watched], wanted[watched]
-    n_features = shares.shape[1]
+def bounded_vectors(state: Arrays, content: Content, bound: float) -> Float32:
+    """What `ItemContent` makes of content, in numpy: float32, shape (items, width).
 
-    def normal(x: Any) -> Any:
-        made = shares @ x[:n_features] + vectors @ x[n_features:]
-        return np.concatenate([shares.T @ made, vectors.T @ made]) + _RIDGE * x
+    Args:
+        state: `content.words` and `content.directions` of a `SequentialNetwork`.
+        content: what the items are.
+        bound: what no vector is longer than.
+    """
+    z = content.shares @ state["content.words"] + content.vectors @ state["content.directions"]
+    z /= np.sqrt(1.0 + np.square(z / bound).sum(axis=1, keepdims=True))
+    return np.asarray(z, dtype=np.float32)
 
-    residual = np.concatenate([shares.T @ wanted, vectors.T @ wanted]).astype(np.float64)
-    found, along = np.zeros_like(residual), residual.copy()
-    size = np.square(residual).sum(axis=0)
-    for _ in range(_TURNS):
-        turned = normal(along)
-        step = size / np.maximum((along * turned).sum(axis=0), 1e-30)
-        found += step * along
-        residual -= step * turned
-        before, size = size, np.square(residual).sum(axis=0)
-        along = residual + size / np.maximum(before, 1e-30) * along
-    return found[:n_features].astype(np.float32), found[n_features:].astype(np.float32)
+
+def taken_for_unwatched(part: Part, log: Log, share: float, seed: int) -> tuple[Int64, Float32]:
+    """Some of the watched items, with the vectors they would have had if nobody had watched them.
+
+    Args:
+        part: a network with content, fitted on the log.
+        log: its log.
+        share: how many of the watched items.
+        seed: draws which.
+
+    Returns:
+        Their codes, int64, ascending; and float32, shape (codes, width), by a regression of the others.
+    """
+    table, vectors = told_of(log)
+    watched = np.flatnonzero(watched_of(log))
+    drawn = generator(seed, "taken for unwatched").random(len(watched)) < share
+    if table is None or drawn.all():
+        return watched[:0], np.zeros((0, part.tensors["items"].shape[1]), np.float32)
+    content = content_of(table, vectors, features_of(part))
+    ridge = float(part.settings["content_ridge"])
+    made = regress(content, np.asarray(part.tensors["items"]), watched[~drawn], ridge)
+    return watched[drawn], made.vectors(content)[watched[drawn]]

@@ -82,8 +82,8 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
     facts |= _note(settings, len(held))
     tensors = _arrays(trained.best)
     if known is not None:
-        tensors = known.kept(tensors)
-        facts["content_columns"] = list(known.features.columns)
+        tensors, told = known.kept(tensors, seed)
+        facts |= told
     return Part(kind="network", settings=settings | facts, tensors=tensors)
 
 
