@@ -1,7 +1,7 @@
 """Viewers of whom only the first one, three or ten events are known, on MovieLens-1M with times.
 
     python benchmarks/newcomer.py
-    python benchmarks/newcomer.py --viewers 1500 --passes 3
+    python benchmarks/newcomer.py --viewers 1500 --set sequential.passes=3
 
 What happened before the 0.7 quantile of all times is learnt from; newcomers are the viewers who came after
 it, of whom nothing is learnt. Each is asked for the next event after the first 1, 3 and 10. Rows: popularity,
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from matinee.answers.model import Model
+from matinee.core.settings import parse_pairs
 from matinee.core.statistics import bootstrap_means, interval_of, sign_flip_p
 from matinee.core.types import Int64
 from matinee.data.log import InteractionLog
@@ -61,13 +62,12 @@ def queries_of(log: InteractionLog, newcomers: Int64, n: int) -> Queries:
     return next_event_queries(histories, events, events, first, about)
 
 
-def models_of(taught: InteractionLog, passes: int | None, seed: int) -> tuple[dict[str, Model], float]:
+def models_of(taught: InteractionLog, settings: dict[str, str], seed: int) -> tuple[dict[str, Model], float]:
     models = {"popularity": make_recommender("popularity", {}).fit(taught)}
     for days in DAYS:
         models[f"recent, {days:.0f} days"] = make_recommender("recent", {"days": days}).fit(taught)
     begin = process_time()
-    network = {} if passes is None else {"passes": passes}
-    blend = make_recommender("blend", {"sequential": network}).fit(taught, seed=seed)
+    blend = make_recommender("blend", settings).fit(taught, seed=seed)
     cpu_s = process_time() - begin
     for name in ("sequential", "transitions", "ials"):
         models[name] = replace(blend, name=name, parts={name: blend.parts[name]})
@@ -115,18 +115,19 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--viewers", type=int, help="learn from so many viewers only")
-    parser.add_argument("--passes", type=int, help="most passes of the network")
+    parser.add_argument("--set", action="append", default=[], help="a setting of the blend: key=value")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     one_thread()
     log = read_log(str(data_folder() / LOG))
     taught, newcomers = divided(log, asked.viewers, asked.seed)
-    models, cpu_s = models_of(taught, asked.passes, asked.seed)
+    settings = parse_pairs(asked.set)
+    models, cpu_s = models_of(taught, settings, asked.seed)
     tables = [table_of(log, newcomers, models, n) for n in LENGTHS]
     for table in tables:
         say(table)
     print(f"fit of the blend: {cpu_s:.0f} CPU-s on {len(taught):,} events")
-    about = {"learnt_from": len(taught), "passes": asked.passes, "seed": asked.seed, "fit_cpu_s": cpu_s}
+    about = {"learnt_from": len(taught), "settings": settings, "seed": asked.seed, "fit_cpu_s": cpu_s}
     write_result("newcomer", {**stamp(), **about, "tables": tables})
     return 0 if all(table["reached"] is not False for table in tables) else 1
 

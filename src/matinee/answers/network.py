@@ -2,7 +2,8 @@
 
 score(i) = vector . items[i] / temperature, with the vector from `matinee.answers.forward_pass`. The part's
 tensors are those of a `SequentialNetwork` by its own names, float32; its settings are the config and
-`layers`, `heads`, `gated`, `positions`, `times`, `longest`, `ordered` and `temperature`.
+`layers`, `heads`, `gated`, `positions`, `times`, `longest`, `ordered`, `temperature` and, where there is one,
+`opening`.
 
 Events of unknown items are left out as if they had not happened; of the rest, the last `longest` count, and
 of a set, which has no last ones, any `longest`.
@@ -133,7 +134,7 @@ class NetworkScorer:
         key = tuple(None if array is None else array.tobytes() for array in arrays)
         explained = self._explained
         if explained is None or explained.key != key:
-            standing, latest = self._standing(history), self._network.longest
+            standing, latest = self._standing(history), self._network.reads
             # Without one of the last events, one more of the earlier ones counts.
             near = _picked(history, standing[-latest - 1 :])
             places = standing[-latest:]
@@ -157,11 +158,11 @@ class NetworkScorer:
     def vectors(self, histories: Histories) -> Float32:
         """What each history asks for, divided by the temperature: float32, shape (histories, width)."""
         if len(histories) == 1 and self._keys is None:
-            return self._network.vectors(_last_known(histories, self._n, self._network.longest)) / (
+            return self._network.vectors(_last_known(histories, self._n, self._network.reads)) / (
                 self._temperature
             )
         standing = _picked(histories, self._standing(histories))
-        return self._network.vectors(standing.last(self._network.longest)) / self._temperature
+        return self._network.vectors(standing.last(self._network.reads)) / self._temperature
 
     def _standing(self, histories: Histories) -> Int64:
         """Positions of the events of known items, history by history, of which the last ones count: int64.

@@ -62,6 +62,8 @@ class SequentialConfig:
         batch_events: events that a step learns from; none: a 150th of the log's, 64 to 4,096.
         average: how slowly the averaged weights, which answer, follow the learnt ones; 0: at once.
         patience: passes without a better answer on held-out events until it stops; 0: never.
+        opening: whether the beginning of a history is an event of its own, so that what newcomers watch
+            first is told from what is watched later.
         content: the longest that the part of an item's vector may be which comes from what it is (words of
             its texts, genres and other categories, its vector of `--vectors`); 0: none does; none: 2 where
             the table of items knows some that nobody watched, else 0.
@@ -89,6 +91,7 @@ class SequentialConfig:
     batch_events: int | None = None
     average: float = 0.99
     patience: int = 3
+    opening: bool = False
     content: float | None = None
     id_dropout: float = 0.1
 
