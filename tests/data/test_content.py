@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from matinee.data.content import content_of, is_described, learn_features
+from matinee.data.content import content_of, fingerprint_content, is_described, learn_features
 
 TITLES = ["The Fox", "Fox and Hound (1981)", "A FOX, again", "Hound of Ash", "Hound!", "i5"]
 TABLE = pa.table(
@@ -107,3 +107,14 @@ def test_texts_in_any_type_of_strings_are_read():
     )
     features = learn_features(TABLE, None, ALL)
     np.testing.assert_array_equal(dense(kinds, features), dense(TABLE, features))
+
+
+def test_a_fingerprint_is_of_what_items_are_known_by():
+    vectors = np.ones((6, 2), dtype=np.float32)
+    found = fingerprint_content(TABLE, None)
+    assert found == fingerprint_content(TABLE.drop_columns(["available_from", "regions", "year"]), None)
+    other = TABLE.set_column(1, "title", pa.array([*TITLES[:-1], "Elsewhere"]))
+    moved = TABLE.set_column(3, "maker", pa.array([None, "Ann Lee", "Ann  Lee", "ann lee", "Bo", ""]))
+    all_of_them = {found, *(fingerprint_content(one, None) for one in (other, moved))}
+    all_of_them |= {fingerprint_content(TABLE, vectors), fingerprint_content(TABLE, 2 * vectors)}
+    assert len(all_of_them) == 5

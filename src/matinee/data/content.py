@@ -12,6 +12,7 @@ short one.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +82,20 @@ def is_described(table: pa.Table) -> bool:
 def told_bytes(table: pa.Table) -> int:
     """Bytes of what a table says in words."""
     return sum(int(table.column(name).nbytes) for name in _told(table))
+
+
+def fingerprint_content(table: pa.Table, vectors: Float32 | None) -> str:
+    """SHA-256 (hex) of all that items can be known by, beside their ids."""
+    digest = hashlib.sha256()
+    for name in _told(table):
+        owners, cells = _cells(table.column(name))
+        digest.update(name.encode())
+        digest.update(owners.data)
+        digest.update(np.asarray(pc.binary_length(cells)).astype(np.int64).data)
+        digest.update("".join(cells.to_pylist()).encode())
+    if vectors is not None:
+        digest.update(np.ascontiguousarray(vectors).data)
+    return digest.hexdigest()
 
 
 def learn_features(table: pa.Table, vectors: Float32 | None, watched: Bool) -> Features:
