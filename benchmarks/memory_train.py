@@ -21,6 +21,7 @@ from stamp import one_thread, stamp, write_result
 
 ML_1M = {"n_items": 3_416, "viewers": 2_000, "mean": 4.6, "spread": 0.9}
 BEAUTY = {"n_items": 12_101, "viewers": 10_000, "mean": 1.7, "spread": 0.6}
+DESCRIBED = {"features": 10_000, "entries": 400_000, "numbers": 64}
 LARGE = {"n_items": 200_000, "viewers": 2_000, "mean": 3.0, "spread": 1.0, "batch_events": 1024}
 SHAPES: dict[str, dict[str, Any]] = {
     "like ML-1M": ML_1M,
@@ -33,8 +34,10 @@ SHAPES: dict[str, dict[str, Any]] = {
     "large batches": ML_1M | {"batch_events": 16_384},
     "without an average": BEAUTY | {"longest": 50, "average": False, "checkpoints": False},
     "bfloat16": ML_1M | {"half": True},
+    "like Beauty, described": BEAUTY | DESCRIBED | {"longest": 50},
     "many items": LARGE,
     "many items, sampled": LARGE | {"drawn": 512},
+    "many items, sampled, described": LARGE | DESCRIBED | {"drawn": 512, "entries": 4_000_000},
     "many items, no checkpoints": LARGE | {"drawn": 512, "checkpoints": False},
 }
 
@@ -133,17 +136,24 @@ def _train(shape: dict[str, Any], events: Any, folder: Path) -> None:
         decays=[0.5 + 0.4 * head / size.heads for head in range(size.heads)],
         times=size.times,
         longest=size.longest,
+        content=_content(size) if size.features else None,
+        id_dropout=0.1,
     )
+    # With content, items that nobody watched are told from nothing: here one in ten.
+    some = torch.arange(size.n_items)[torch.arange(size.n_items) % 10 > 0] if size.features else None
     last = [0.0]
 
     def loss_of(network: SequentialNetwork, batch: Batch | None) -> tuple[Tensor, int] | None:
         if batch is None:
             return None
-        vectors = batch.vectors(network)
+        table = network.table()
+        vectors, targets = batch.vectors(network, table), batch.targets
+        if some is not None:
+            table, targets = table[some], torch.searchsorted(some, targets).clamp_max(len(some) - 1)
         if size.drawn:
-            drawn = torch.randint(size.n_items, (size.drawn,))
-            return sampled_loss(vectors, network.items, batch.targets, drawn), len(batch.targets)
-        return softmax_loss(vectors, network.items, batch.targets), len(batch.targets)
+            drawn = torch.randint(len(table), (size.drawn,))
+            return sampled_loss(vectors, table, targets, drawn), len(targets)
+        return softmax_loss(vectors, table, targets), len(targets)
 
     def validate(_: SequentialNetwork) -> float:
         last[0] += 1.0
@@ -155,7 +165,7 @@ def _train(shape: dict[str, Any], events: Any, folder: Path) -> None:
     by_length = np.argsort([windows.lengths[batch].max() for batch in windows.batches])
     chosen = by_length[np.linspace(0, len(by_length) - 1, 5).astype(int)[::-1]]
 
-    def some(_: int) -> list[Batch | None]:
+    def made(_: int) -> list[Batch | None]:
         return [whole.make(*windows.places(place)) for place in chosen]
 
     run = Run(
@@ -164,7 +174,24 @@ def _train(shape: dict[str, Any], events: Any, folder: Path) -> None:
         checkpoints=folder if size.checkpoints else None,
         checkpoint_every_s=0.0,
     )
-    train(network, loss_of, some, Plan(passes=2, average=0.99 if size.average else 0.0), run, validate)
+    train(network, loss_of, made, Plan(passes=2, average=0.99 if size.average else 0.0), run, validate)
+
+
+def _content(size: NetworkSize) -> Any:
+    """Features drawn at random, as many of each item."""
+    import torch
+
+    from matinee.networks.item_content import Described, ItemContent
+
+    each = size.entries // size.n_items
+    described = Described(
+        features=torch.randint(size.features, (each * size.n_items,)),
+        offsets=torch.arange(size.n_items + 1) * each,
+        shares=torch.full((each * size.n_items,), each**-0.5),
+        vectors=torch.randn(size.n_items, size.numbers),
+        n_features=size.features,
+    )
+    return ItemContent(described, size.width, 2.0, 0.5)
 
 
 if __name__ == "__main__":

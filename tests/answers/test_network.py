@@ -314,3 +314,34 @@ def test_similar_items_are_those_of_like_vectors():
     table = torch.nn.functional.normalize(network.items.detach(), dim=1).numpy()
     np.testing.assert_allclose(likeness, table[[4, 9]] @ table.T, atol=1e-6)
     assert likeness.argmax(axis=1).tolist() == [4, 9]
+
+
+@pytest.mark.parametrize(
+    ("positions", "times", "layers"), [("distance", False, 2), ("steps", True, 2), ("places", True, 1)]
+)
+@pytest.mark.parametrize("weights", [False, True])
+def test_an_opening_is_torchs_and_answers_those_without_a_history(positions, times, layers, weights):
+    options = {"positions": positions, "times": times, "layers": layers, "opening": True}
+    network = a_network(**options)
+    scorer = a_scorer(network, **options)
+    histories = some_histories(SOME, weights=weights)
+    found = scorer.score(newcomers(histories))
+    # The opening is one of the events that are read.
+    expected = by_torch(network, histories, longest=LONGEST - 1)
+    some = histories.lengths > 0
+    assert_equal(found[some], expected[some])
+    with torch.no_grad():
+        nothing = torch.zeros(1, 0)
+        asked = network(
+            sequential.Histories(
+                items=nothing.long(),
+                lengths=torch.zeros(1, dtype=torch.long),
+                seconds=nothing.double(),
+                weights=nothing if weights else None,
+            )
+        )[0, -1]
+        at_first = (asked @ network.items.T / 0.7).numpy()
+    assert_equal(found[~some], at_first[None])
+    for row in (0, 1, 6):
+        alone = newcomers(histories.take(np.array([row])))
+        assert_equal(scorer.score(alone), found[row : row + 1])

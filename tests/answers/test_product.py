@@ -255,3 +255,25 @@ def test_a_partner_that_needs_people_needs_them_in_a_product_too(blend, tmp_path
     parts = {**blend.parts, "friends": Part(kind="friends", settings={}, tensors={})}
     with pytest.raises(InputError, match="other people's histories"):
         replace(blend, parts=parts).save(tmp_path / "b", histories=False)
+
+
+def test_items_without_an_event_are_raised_by_the_lift_in_every_answer():
+    network, sparse = a_network(), a_sparse_model()
+    popularity = np.ones(N_ITEMS, np.float32)
+    popularity[[3, 11]] = 0.0
+    context = Context(n_items=N_ITEMS, popularity=popularity)
+    part = product_of(["network", "linear"], [[1.5]])
+    raised = replace(part, settings={**part.settings, "lift": 2.5})
+    parts = {"network": network, "linear": sparse}
+    plain, lifted = (make_scorer(one, context, {**parts, "product": one}) for one in (part, raised))
+    askers = newcomers(histories_of([[1, 2], [3, 4, 5], [7]]))
+    more = np.zeros(N_ITEMS, np.float32)
+    more[[3, 11]] = 2.5
+    np.testing.assert_allclose(lifted.score(askers), plain.score(askers) + more, atol=1e-5)
+    alone = askers.take(np.array([1]))
+    np.testing.assert_allclose(lifted.score(alone), plain.score(alone) + more, atol=1e-5)
+    codes = np.array([11, 0, 3])
+    np.testing.assert_allclose(
+        lifted.scores_of(alone, codes), plain.scores_of(alone, codes) + more[codes], atol=1e-5
+    )
+    np.testing.assert_allclose(lifted.contributions(alone, 11), plain.contributions(alone, 11), atol=1e-5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from matinee.core.errors import SettingsError
-from matinee.core.types import newcomers
+from matinee.core.types import histories_of, newcomers
 from matinee.recommenders import make_recommender
 from matinee.recommenders.held_out import hold_out, without
 from matinee.recommenders.network_settings import drawn_negatives, resolved
@@ -27,6 +27,7 @@ class TestSequential(RecommenderTests):
         "negatives": (0, 8),
         "last": (0, 1),
         "average": (0.0, 0.9),
+        "opening": (False, True),
         "width": (8, 16),
         "longest": (2, 20),
         "passes": (1, 4),
@@ -34,6 +35,8 @@ class TestSequential(RecommenderTests):
     }
     idle = {  # noqa: RUF012
         "patience": "the suite's passes are too few to lose patience",
+        "content": "the suite's items are known by nothing but their ids",
+        "id_dropout": "the suite's items are known by nothing but their ids",
         "times": "the suite's events are all a day apart, so time says nothing that distance does not",
     }
 
@@ -102,6 +105,22 @@ def test_time_between_events_is_learnt_where_it_tells():
 
     assert told_apart(True) > 0.95
     assert told_apart(False) < 0.7
+
+
+def test_an_opening_tells_what_is_watched_first_from_what_follows_later():
+    """Everybody begins with item 1 and then 2; later, 1 is followed by one of four others."""
+    random = np.random.default_rng(0)
+    rows = [[1, 2, *random.permutation([3, 4, 5, 6])[:2].tolist(), 7] for _ in range(150)]
+    rows += [[8, *random.permutation([3, 4, 5, 6])[:2].tolist(), 1, 9] for _ in range(450)]
+    log = log_of(rows, n_items=10, order="sequence")
+    settings = {**SMALL, "layers": 2, "passes": 20, "batch_events": 128, "patience": 0, "dropout": 0.0}
+    begun = newcomers(histories_of([[1]]))
+
+    def second(opening):
+        scores = make_recommender("sequential", {**settings, "opening": opening}).fit(log).scores(begun)[0]
+        return scores[2] - scores[9]
+
+    assert second(True) > max(second(False), 0.0)
 
 
 def test_where_nobody_can_be_asked_all_passes_are_made():

@@ -44,6 +44,9 @@ def test_parameters_are_counted_as_the_network_has_them(settings):
         {"times": True},
         {"positions": "steps"},
         {"drawn": 2048},
+        {"features": 1000},
+        {"features": 1000, "entries": 1_000_000},
+        {"numbers": 512},
     ],
 )
 def test_more_of_anything_takes_more(more):
@@ -60,7 +63,7 @@ def test_the_prediction_loads_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("name", ["like ML-1M", "like Beauty"])
+@pytest.mark.parametrize("name", ["like ML-1M", "like Beauty", "like Beauty, described"])
 def test_the_prediction_is_within_fifteen_percent_of_what_is_measured(name, tmp_path):
     code = (
         "import sys, json; from memory_train import SHAPES, measured_bytes, size_of;"

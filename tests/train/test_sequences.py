@@ -93,3 +93,32 @@ def test_a_passs_number_and_seed_say_all_of_it(passes_of):
     assert torch.equal(targets(0, 1), targets(0, 1))
     assert not torch.equal(targets(0, 1), targets(0, 2))
     assert not torch.equal(targets(0, 1), targets(1, 1))
+
+
+def test_with_an_opening_the_first_event_is_foretold_too():
+    reading = replace(READING, longest=20, opening=True)
+    found = []
+    for batch in next_events(LOG, reading, seed=0)(0):
+        if batch is None:
+            continue
+        targets = foretold(batch)
+        # Outputs are one more than the events that are read: the opening's, then each event's.
+        outputs = batch.histories.items.shape[1] + 1
+        read = np.concatenate([np.full((len(batch.histories.items), 1), -1), batch.histories.items], axis=1)
+        before = read.reshape(-1)[batch.rows.numpy()]
+        first = np.isin(targets, FIRSTS)
+        np.testing.assert_array_equal(batch.rows.numpy() % outputs == 0, first)
+        np.testing.assert_array_equal(before[~first], targets[~first] - 1)
+        found += targets.tolist()
+    assert sorted(found) == np.flatnonzero(TARGETS).tolist()
+
+
+def test_a_window_that_begins_later_does_not_pretend_to_begin():
+    long = replace(LOG, offsets=np.array([0, EVENTS]), targets=None)
+    reading = replace(READING, opening=True)
+    for number in range(10):
+        (batch,) = next_events(long, reading, seed=0)(number)
+        items, rows = batch.histories.items.numpy(), batch.rows.numpy()
+        # The opening is one of the ten that are read.
+        assert items.shape[1] == 9
+        assert (0 in rows) == (0 in batch.targets)

@@ -63,14 +63,24 @@ class ForwardPass:
 
     Args:
         tensors: of a `SequentialNetwork`, by its own names: float32.
-        settings: `layers`, `heads`, `gated`, `positions`, `times`, `longest`, `ordered`, as the network's.
+        settings: `layers`, `heads`, `gated`, `positions`, `times`, `longest`, `ordered` and, where there is
+            one, `opening`, as the network's.
+
+    Attributes:
+        items: float32, shape (items, width): what answers are told by.
+        ordered: whether the order of events means something.
+        reads: so many events of a history are read at most.
     """
 
     def __init__(self, tensors: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> None:
         self.items: Float32 = np.asarray(tensors["items"], dtype=np.float32)
         self._heads = int(settings["heads"])
-        self.longest = int(settings["longest"])
         self.ordered = bool(settings["ordered"])
+        self._opening = self.ordered and bool(settings.get("opening", False))
+        self._longest = int(settings["longest"])
+        self.reads = self._longest - self._opening
+        # The opening is read as one more item, the last one.
+        self._read = np.vstack([self.items, tensors["opening"]]) if self._opening else self.items
         gates = 2 if settings["gated"] else 0
         self._layers = [
             read_layer(tensors, f"blocks.{number}.", self._heads, gates)
@@ -80,11 +90,11 @@ class ForwardPass:
         self._asking = None if self.ordered else np.asarray(tensors["asking"], dtype=np.float32)
         positions = settings["positions"] if self.ordered else "none"
         self._places = tensors["places"] if positions == "places" else None
-        self._steps = by_step(tensors, positions, self.longest)
+        self._steps = by_step(tensors, positions, self._longest)
         self._times = tensors["times.table"] if self.ordered and settings["times"] else None
         self._without = WithoutEach(self._layers, self._steps, heads=self._heads, times=self._times)
         self._one = ForwardOne(
-            self.items,
+            self._read,
             self._layers,
             self._steps,
             places=self._places,
@@ -96,11 +106,13 @@ class ForwardPass:
         """What each history asks for.
 
         Args:
-            histories: of known items alone, none longer than `longest`.
+            histories: of known items alone, none longer than `reads`.
 
         Returns:
             float32, shape (histories, width); zeros for a history without events where events are ordered.
         """
+        if self._opening:
+            histories = _led(histories, len(self.items))
         if len(histories) == 1 and self.ordered and len(histories.items):
             return self._vector(histories)
         found = np.zeros((len(histories), self.items.shape[1]), np.float32)
@@ -130,7 +142,7 @@ class ForwardPass:
         Returns:
             float32, shape (n, width); None where this network has no quicker way than to be asked n times.
         """
-        if not (self.ordered and self._layers) or self._places is not None:
+        if not (self.ordered and self._layers) or self._opening or self._places is not None:
             return None
         weights = history.weights
         line = Line(
@@ -149,7 +161,7 @@ class ForwardPass:
         x = np.zeros((*places.shape, self.items.shape[1]), np.float32)
         if places.size:
             places = np.minimum(places, len(histories.items) - 1)
-            np.take(self.items, histories.items[places], axis=0, out=x)
+            np.take(self._read, histories.items[places], axis=0, out=x)
         seconds = logs = None
         if self._times is not None and histories.times is not None:
             seconds = histories.times[places] / 1000.0
@@ -211,7 +223,7 @@ class ForwardPass:
         if not self.ordered:
             return _bias_of_sets(block)[:, None, None, :]
         at = np.arange(until)
-        first, last = self.longest - 1 - int(queries[-1]), self.longest - 1 - int(queries[0])
+        first, last = self._longest - 1 - int(queries[-1]), self._longest - 1 - int(queries[0])
         windows = sliding_window_view(self._steps[:, first : last + until], until, axis=1)
         bias = windows[None, :, ::-1]
         if block.seconds is not None and self._times is not None:
@@ -226,7 +238,7 @@ class ForwardPass:
         if not self.ordered:
             return _bias_of_sets(block)[:, None, :]
         at, ends = np.arange(block.x.shape[1]), block.lengths - 1
-        bias = self._steps[:, self.longest - 1 + at - ends[:, None]].swapaxes(0, 1)
+        bias = self._steps[:, self._longest - 1 + at - ends[:, None]].swapaxes(0, 1)
         if block.seconds is not None and self._times is not None:
             apart = block.seconds[np.arange(len(ends)), ends][:, None] - block.seconds
             bias = bias + self._times[:, octaves(apart)].swapaxes(0, 1)
@@ -280,6 +292,21 @@ def _attend(queries: Float32, keys: Float32, values: Float32, bias: Float32) -> 
     mixed = np.asarray(logits @ values, dtype=np.float32)
     mixed /= sums
     return mixed
+
+
+def _led(histories: Histories, opening: int) -> Histories:
+    """Histories with the opening before the first event: at the same time, of weight 1."""
+    starts, items, times = histories.offsets[:-1], histories.items, histories.times
+    if times is not None:
+        padded = np.append(times, times[-1:] if len(times) else 0)
+        times = np.insert(times, starts, padded[starts])
+    weights = histories.weights
+    return Histories(
+        items=np.insert(items, starts, np.int32(opening)),
+        offsets=histories.offsets + np.arange(len(histories.offsets)),
+        times=times,
+        weights=None if weights is None else np.insert(weights, starts, np.float32(1.0)),
+    )
 
 
 def _of_like_length(order: Int64, lengths: Int64) -> Iterator[Int64]:

@@ -2,7 +2,8 @@
 
 score(i) = vector . items[i] / temperature, with the vector from `matinee.answers.forward_pass`. The part's
 tensors are those of a `SequentialNetwork` by its own names, float32; its settings are the config and
-`layers`, `heads`, `gated`, `positions`, `times`, `longest`, `ordered` and `temperature`.
+`layers`, `heads`, `gated`, `positions`, `times`, `longest`, `ordered`, `temperature` and, where there is one,
+`opening`.
 
 Events of unknown items are left out as if they had not happened; of the rest, the last `longest` count, and
 of a set, which has no last ones, any `longest`.
@@ -76,7 +77,7 @@ class NetworkScorer:
         """What one asker asks for: float32, shape (width,). Asked for again, it is what it was."""
         asked = self._asked
         if asked is None or asked[0] is not asker.histories:
-            asked = asker.histories, self._vectors(asker.histories)[0]
+            asked = asker.histories, self.vectors(asker.histories)[0]
             self._asked = asked
         return asked[1]
 
@@ -92,7 +93,7 @@ class NetworkScorer:
 
     def score(self, askers: Askers) -> Float32:
         """Scores of every item for every asker: float32, shape (askers, items)."""
-        vectors = self._vectors(askers.histories)
+        vectors = self.vectors(askers.histories)
         if len(vectors) == 1:
             return np.asarray(self._network.items @ vectors[0], dtype=np.float32)[None]
         return np.asarray(vectors @ self._network.items.T, dtype=np.float32)
@@ -155,10 +156,10 @@ class NetworkScorer:
 
     def _without_each(self, history: Histories) -> tuple[Int64, Float32]:
         """Which events are left out, and what is asked for with all and without each."""
-        standing, latest = self._standing(history), self._network.longest
+        standing, latest = self._standing(history), self._network.reads
         # Without one of the last events, one more of the earlier ones counts.
         near = _picked(history, standing[-latest - 1 :])
-        whole = self._vectors(history)
+        whole = self.vectors(history)
         n = min(len(near.items), latest, LEFT_OUT)
         quickly = self._network.without_each(near, n) if n > 1 else None
         if quickly is not None:
@@ -166,7 +167,7 @@ class NetworkScorer:
         n = min(n, max(_FEWEST, _EVENTS // max(len(near.items), 1)))
         likings = self._network.items[near.items[-min(len(near.items), latest) :]] @ whole[0]
         chosen = np.sort(np.argsort(-likings, kind="stable")[:n]) + max(len(near.items) - latest, 0)
-        vectors = self._vectors(less_each(near, chosen))
+        vectors = self.vectors(less_each(near, chosen))
         return standing[-latest - 1 :][chosen], vectors
 
     def _totals(self, vectors: Float32) -> Float32:
@@ -177,14 +178,14 @@ class NetworkScorer:
             totals[start : start + size] = log_totals(vectors[start : start + size] @ self._network.items.T)
         return totals
 
-    def _vectors(self, histories: Histories) -> Float32:
+    def vectors(self, histories: Histories) -> Float32:
         """What each history asks for, divided by the temperature: float32, shape (histories, width)."""
         if len(histories) == 1 and self._keys is None:
-            return self._network.vectors(_last_known(histories, self._n, self._network.longest)) / (
+            return self._network.vectors(_last_known(histories, self._n, self._network.reads)) / (
                 self._temperature
             )
         standing = _picked(histories, self._standing(histories))
-        return self._network.vectors(standing.last(self._network.longest)) / self._temperature
+        return self._network.vectors(standing.last(self._network.reads)) / self._temperature
 
     def _standing(self, histories: Histories) -> Int64:
         """Positions of the events of known items, history by history, of which the last ones count: int64.

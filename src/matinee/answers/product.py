@@ -8,7 +8,9 @@ A product of experts (Hinton 2002). The part has no tensors; its settings are
 - `floors`: for each partner the score below which it tells nothing apart, above 0;
 - `lengths`: ascending numbers of events that part short histories from long ones; empty: all are alike;
 - `weights`: for each partner a weight for each of these sorts of history, at least 0: for n events of known
-  items that of the place `searchsorted(lengths, n, side="right")`.
+  items that of the place `searchsorted(lengths, n, side="right")`;
+- `lift`: what is added to the score of an item without an event, of which the partners know nothing; 0 where
+  it is not there.
 
 An asker to whom one of the parts has nothing to say is answered by the others.
 """
@@ -76,6 +78,9 @@ class ProductScorer:
         # Asking an object whether it keeps a promise takes longer than many an answer: once is enough.
         self._scoring_some = [one if isinstance(one, ScoresSome) else None for one in self._partners]
         _check(self._floors, self._lengths, self._weights, len(self._partners))
+        self._lift = np.float32(part.settings.get("lift", 0.0))
+        self._unwatched: Bool = np.asarray(context.popularity == 0) & bool(self._lift)
+        self._raised = np.flatnonzero(self._unwatched)
 
     def score(self, askers: Askers) -> Float32:
         """The log of each item's chance, up to what is the same for all: float32, shape (askers, items)."""
@@ -88,6 +93,7 @@ class ProductScorer:
             scores[rows] += (even[rows] - log_totals(scores[rows]))[:, None].astype(np.float32)
         for partner, floor, mine in zip(self._partners, self._floors, weights, strict=True):
             _raise_above(scores, partner.score(askers), floor, mine)
+        scores[:, self._raised] += self._lift
         return scores
 
     def _score_alone(self, askers: Askers) -> Float32:
@@ -108,6 +114,8 @@ class ProductScorer:
                 np.log(more, out=more)
                 more *= np.float32(weight)
                 scores[0] += more
+        if len(self._raised):
+            scores[0, self._raised] += self._lift
         return scores
 
     def voices(self, asker: Askers) -> list[tuple[str, Scorer]]:
@@ -122,6 +130,8 @@ class ProductScorer:
             if weight:
                 found = self._some(partner, asker, codes)
                 scores += np.float32(weight) * np.log(np.maximum(found, np.float32(floor)))
+        if len(self._raised):
+            scores += self._lift * self._unwatched[codes]
         return scores
 
     def _counting(self, asker: Askers) -> list[tuple[Scorer, float, float]]:

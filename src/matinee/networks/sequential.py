@@ -16,9 +16,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from matinee.networks.attention_bias import DistanceBias, StepBias, TimeBias
 from matinee.networks.blocks import Block, LockedDropout
+from matinee.networks.item_content import ItemContent
 
 # Exact enough for a softmax, and finite in every precision, so that a row all hidden is no NaN.
 HIDDEN = -1e4
@@ -59,6 +61,10 @@ class SequentialNetwork(nn.Module):
         ordered: whether the order of events means something.
         dropout: share of features dropped after each branch.
         item_dropout: share of features dropped from the item vectors that come in.
+        opening: whether a learnt vector that stands for the beginning comes before each ordered history; what
+            it asks for is the first event.
+        content: what items are like by what they are, added to their own vectors; None: nothing is.
+        id_dropout: with content, share of the items that a step of training knows by their content alone.
     """
 
     def __init__(  # noqa: PLR0913 (plain arguments, so that it can be built by hand)
@@ -77,10 +83,15 @@ class SequentialNetwork(nn.Module):
         ordered: bool = True,
         dropout: float = 0.2,
         item_dropout: float = 0.2,
+        opening: bool = False,
+        content: ItemContent | None = None,
+        id_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.ordered = ordered
+        self.content, self.id_dropout = content, id_dropout
         self.items = nn.Parameter(torch.empty(n_items, width))
+        self.opening = nn.Parameter(torch.empty(width)) if ordered and opening else None
         self.asking = None if ordered else nn.Parameter(torch.empty(width))
         self.places = nn.Parameter(torch.empty(longest, width)) if ordered and positions == "places" else None
         self.distances: nn.Module | None = None
@@ -94,15 +105,37 @@ class SequentialNetwork(nn.Module):
         self.item_dropout = LockedDropout(item_dropout)
         self._start(width, layers)
 
-    def forward(self, histories: Histories) -> Tensor:
+    def table(self) -> Tensor:
+        """The vector of every item, as read and as answered: shape (items, width).
+
+        In training with content, some items are without their own vectors, others at every call.
+        """
+        if self.content is None:
+            return self.items
+        own: Tensor = self.items
+        if self.training and self.id_dropout:
+            kept = torch.empty(len(own), 1, device=own.device).bernoulli_(1.0 - self.id_dropout)
+            own = own * kept
+        return own + self.content()  # type: ignore[no-any-return]
+
+    def forward(self, histories: Histories, table: Tensor | None = None) -> Tensor:
         """What each event, or each whole history, asks for.
 
+        Args:
+            histories: what is read.
+            table: the vector of every item, as `table` makes it; None: it is made here.
+
         Returns:
-            Shape (histories, events, width) where events are ordered; else (histories, 1, width).
+            Shape (histories, events, width) where events are ordered, with an opening one more at the front;
+            else (histories, 1, width).
         """
+        table = self.table() if table is None else table
         if self.asking is not None:
-            return self._asked(histories, self.asking)
-        x = nn.functional.embedding(histories.items, self.items)
+            return self._asked(histories, table, self.asking)
+        x = nn.functional.embedding(histories.items, table)
+        if self.opening is not None:
+            x = torch.cat([self.opening.expand(len(x), 1, -1), x], dim=1)
+            histories = _opened(histories)
         if self.places is not None:
             x = x + self.places[: x.shape[1]]
         x = self.item_dropout(x)
@@ -125,10 +158,10 @@ class SequentialNetwork(nn.Module):
             bias = bias + _log_weights(histories.weights) * (steps > 0)
         return bias.masked_fill(steps < 0, HIDDEN)
 
-    def _asked(self, histories: Histories, asking: Tensor) -> Tensor:
+    def _asked(self, histories: Histories, table: Tensor, asking: Tensor) -> Tensor:
         """The output of the vector that asks, put after each history."""
         n, events = histories.items.shape
-        x = nn.functional.embedding(histories.items, self.items)
+        x = nn.functional.embedding(histories.items, table)
         x = torch.cat([self.item_dropout(x), asking.expand(n, 1, -1)], dim=1)
         at = torch.arange(events + 1, device=self.items.device)
         hidden = (at[None, :] >= histories.lengths[:, None]) & (at < events)
@@ -144,7 +177,7 @@ class SequentialNetwork(nn.Module):
     def _start(self, width: int, layers: int) -> None:
         """Small weights into the residual stream, so that depth starts as nearly nothing (Radford 2019)."""
         self.items.normal_(0.0, width**-0.5)
-        for vector in (self.asking, self.places):
+        for vector in (self.asking, self.places, self.opening):
             if vector is not None:
                 vector.normal_(0.0, 0.02)
         for name, module in self.named_modules():
@@ -152,6 +185,22 @@ class SequentialNetwork(nn.Module):
                 deep = math.sqrt(2 * max(layers, 1)) if name.endswith("out") else 1.0
                 module.weight.normal_(0.0, 0.02 / deep)
                 module.bias.zero_()
+
+
+def _opened(histories: Histories) -> Histories:
+    """Histories with the beginning before the first event: at the same time, of weight 1."""
+
+    def led(column: Tensor | None, first: Tensor | None) -> Tensor | None:
+        return None if column is None or first is None else torch.cat([first, column], dim=1)
+
+    seconds, weights = histories.seconds, histories.weights
+    start = None if seconds is None else functional.pad(seconds[:, :1], (1 - min(seconds.shape[1], 1), 0))
+    return Histories(
+        items=functional.pad(histories.items, (1, 0)),
+        lengths=histories.lengths + 1,
+        seconds=led(seconds, start),
+        weights=led(weights, None if weights is None else weights.new_ones(len(weights), 1)),
+    )
 
 
 def _log_weights(weights: Tensor) -> Tensor:

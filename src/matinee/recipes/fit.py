@@ -20,6 +20,7 @@ from matinee.core.errors import SettingsError, unknown_name
 from matinee.core.run import Run, Step
 from matinee.core.settings import config_values
 from matinee.core.threads import few_threads
+from matinee.data.content import fingerprint_content
 from matinee.data.fingerprint import fingerprint_ids
 from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
@@ -353,6 +354,7 @@ def _identity(log: InteractionLog, options: FitOptions) -> dict[str, Any]:
         "log": log.fingerprint,
         "set of viewers": fingerprint_ids(log.viewers),
         "set of items": fingerprint_ids(log.items),
+        "what items are": fingerprint_content(log.item_table, log.vectors),
         "recommender": name,
         **{f"setting {key}": value for key, value in settings.items()},
         "hold-out": options.hold_out,

@@ -8,6 +8,9 @@ ranks better than any of them (a product of experts, Hinton 2002; Vancura and Ko
 linear model and a network too). The weights are chosen on events held back from all parts (held_out.py): for
 that `transitions` is fitted without them once, and then with everything. docs/blend.md has what other ways to
 join them came to.
+
+Of an item that nobody watched the closed forms know nothing; where the network knows what it is,
+cold_items.py chooses how far it is raised.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from matinee.core.run import Run, Step
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Space
 from matinee.core.types import Float32, Int64
+from matinee.recommenders.cold_items import choose_lift, strangers_of
 from matinee.recommenders.held_out import HeldOut, hold_out, without
 from matinee.recommenders.ials import Ials, IalsConfig
 from matinee.recommenders.network_settings import SequentialConfig
@@ -136,13 +140,15 @@ class Blend:
             for name, partner in partners.items()
             if name in _ONCE
         }
-        weights = list(self.config.weights) or self._choose(taught, held, parts | once, seed)
+        weights, lift = self._choose(taught, held, parts | once, seed)
         parts |= {
             name: once.get(name) or _partner_part(partner, log, seed, run)
             for name, partner in partners.items()
         }
         run.tell(Step(share=1.0, doing="joined"))
         joined = self._joined(weights, held, log.n_items, parts["sequential"].settings.get("note"))
+        if lift is not None:
+            joined = replace(joined, settings={**joined.settings, "lift": lift})
         return Model(
             name=self.name,
             config=config_values(self.config),
@@ -193,8 +199,10 @@ class Blend:
             settings["note"] = " ".join(words for words in (note, alike) if words)
         return Part(kind="product", settings=settings, tensors={})
 
-    def _choose(self, taught: Log, held: HeldOut, parts: Mapping[str, Part], seed: int) -> list[float]:
-        """The weights by which the events held out are ranked best; all 1 where there are none.
+    def _choose(
+        self, taught: Log, held: HeldOut, parts: Mapping[str, Part], seed: int
+    ) -> tuple[list[float], float | None]:
+        """The weights, and how far items that nobody watched are raised; None where nothing is known of them.
 
         Args:
             taught: the log without what is held out.
@@ -202,13 +210,24 @@ class Blend:
             parts: those that were fitted without it already; the others are fitted here.
             seed: of the fits.
         """
-        names = self.config.partners
-        if not len(held) or not names:
-            return [1.0 for _ in names]
+        names, given = self.config.partners, list(self.config.weights)
+        strangers = strangers_of(parts["sequential"], taught, seed)
+        if not len(held) or not names or (given and strangers is None):
+            return given or [1.0 for _ in names], None
         fitted = [parts["sequential"]]
         for name, partner in self._partners().items():
             fitted.append(parts.get(name) or partner.fit(taught, seed=seed).parts[name])
         scorers = [make_scorer(part, context_of(taught)) for part in fitted]
+        weights = given or self._best_weights(taught, held, scorers)
+        if strangers is None:
+            return weights, None
+        joint = [(_PARTNERS[name][1], weight) for name, weight in zip(names, weights, strict=True)]
+        batches = (held.of(rows) for rows in _some(held, taught.n_items))
+        return weights, choose_lift(batches, scorers, joint, strangers)
+
+    def _best_weights(self, taught: Log, held: HeldOut, scorers: Sequence[Scorer]) -> list[float]:
+        """The weights by which the events held out are ranked best."""
+        names = self.config.partners
         # Of equals the first is taken: where few are asked, the one that trusts all parts alike.
         tried = sorted(product(*(_PARTNERS[name][2] for name in names)), key=_from_even)
         floors = [_PARTNERS[name][1] for name in names]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from matinee.core.promise import Log, Needs
+from matinee.data.content import MOST_FEATURES, told_bytes
 from matinee.recommenders.cooccurrence import pairs_within
+from matinee.recommenders.network_content import told_of
 from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved
 from matinee.train.memory import NetworkSize, predicted_bytes
 
@@ -13,6 +15,8 @@ from matinee.train.memory import NetworkSize, predicted_bytes
 _FLOPS = 4.5e10
 # Torch's libraries as they lie in memory, beside what it allocates.
 _LIBRARIES = 48 * 2**20
+# Letters of a word with what parts it from the next.
+_WORD_BYTES = 5
 
 
 def network_needs(config: SequentialConfig, log: Log) -> Needs:
@@ -39,6 +43,7 @@ def network_size(config: SequentialConfig, log: Log, *, half: bool = False) -> N
         log: the log.
         half: whether products are computed in bfloat16.
     """
+    features, entries, numbers = _content(log) if config.content else (0, 0, 0)
     return NetworkSize(
         n_items=log.n_items,
         width=config.width,
@@ -53,7 +58,19 @@ def network_size(config: SequentialConfig, log: Log, *, half: bool = False) -> N
         drawn=drawn_negatives(config, log.n_items),
         half=half,
         average=config.average > 0.0,
+        features=features,
+        entries=entries,
+        numbers=numbers,
     )
+
+
+def _content(log: Log) -> tuple[int, int, int]:
+    """Features, features of all items together, and numbers of a vector: at most, without reading a word."""
+    table, vectors = told_of(log)
+    if table is None:
+        return 0, 0, 0
+    entries = told_bytes(table) // _WORD_BYTES
+    return min(MOST_FEATURES, entries), entries, 0 if vectors is None else vectors.shape[1]
 
 
 def _start_cells(log: Log) -> float:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from matinee.answers.context import Context
 from matinee.answers.model import context_of
 from matinee.answers.network import NetworkScorer
 from matinee.core.promise import Log, Part
@@ -18,13 +17,15 @@ from matinee.core.run import Run
 from matinee.core.seeds import generator
 from matinee.core.settings import config_values
 from matinee.core.words import counted
+from matinee.networks.item_content import Described, ItemContent
 from matinee.networks.losses import sampled_loss, softmax_loss
 from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.held_out import HeldOut, without
+from matinee.recommenders.network_content import Known, known_of
 from matinee.recommenders.network_cost import network_size
 from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved, settings_of
 from matinee.recommenders.start_vectors import start_vectors
-from matinee.train.device import find_place, require_on, return_large_memory, threads_for
+from matinee.train.device import Place, find_place, require_on, return_large_memory, threads_for
 from matinee.train.loop import train
 from matinee.train.plan import Plan
 from matinee.train.sequences import Batch, Reading, next_events, other_halves
@@ -33,6 +34,8 @@ from matinee.train.sequences import Batch, Reading, next_events, other_halves
 _WARMUP = 100
 # Fewer held-out events say nothing of when to stop: every pass is made then.
 _FEWEST = 20
+# Share of the features of items that a step goes without, so that no few words stand for one item.
+_WORD_DROPOUT = 0.5
 
 
 def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, run: Run) -> Part:
@@ -42,14 +45,15 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
     settings = settings_of(config, log)
     place = find_place(run.device, run.precision)
     require_on(place, network_size(config, log, half=place.half))
-    network = network_of(config, log.n_items, ordered=log.ordered, seed=seed)
-    with torch.no_grad():
-        network.items.copy_(torch.from_numpy(_start_of(config, taught, seed)))
+    known = known_of(taught, config.content or 0.0)
+    network = content_network(config, log, known, seed=seed, place=place)
+    _start(network, _start_of(config, taught, seed), known)
     reading = Reading(
         longest=config.longest,
         batch_events=config.batch_events or 1,
         times=config.times,
         last=config.last,
+        opening=config.opening and log.ordered,
         device=str(place.device),
     )
     passes = (next_events if log.ordered else other_halves)(taught.histories, reading, seed)
@@ -57,24 +61,31 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
     return_large_memory()
 
     def judge(judged: SequentialNetwork) -> float:
-        return held.ndcg(_scorer(judged.state_dict(), settings, context).score, log.n_items)
+        arrays = _arrays(judged.state_dict())
+        tensors = arrays if known is None else known.folded(arrays)
+        scorer = NetworkScorer(Part(kind="network", settings=settings, tensors=tensors), context)
+        return held.ndcg(scorer.score, log.n_items)
 
     with threads_for(reading.batch_events):
         trained = train(
             network,
-            _loss_of(config, log.n_items),
+            _loss_of(config, log.n_items, _taught_items(known, place)),
             passes,
             _plan(config, seed, len(passes(0))),
             run,
             # Where nobody can be asked, all passes would seem alike, and the first one the best.
             judge if len(held) >= _FEWEST else None,
-            key=_key(config, taught, held),
+            key=_key(config, taught, held, known),
         )
     facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
     if trained.validation is not None:
         facts["validation"] = ["ndcg@10", trained.validation]
     facts |= _note(settings, len(held))
-    return Part(kind="network", settings=settings | facts, tensors=_arrays(trained.best))
+    tensors = _arrays(trained.best)
+    if known is not None:
+        tensors, told = known.kept(tensors, seed)
+        facts |= told
+    return Part(kind="network", settings=settings | facts, tensors=tensors)
 
 
 def _note(settings: Mapping[str, Any], held: int) -> dict[str, str]:
@@ -89,7 +100,9 @@ def _note(settings: Mapping[str, Any], held: int) -> dict[str, str]:
     return {"note": " ".join(words)} if words else {}
 
 
-def network_of(config: SequentialConfig, n_items: int, *, ordered: bool, seed: int) -> SequentialNetwork:
+def network_of(
+    config: SequentialConfig, n_items: int, *, ordered: bool, seed: int, content: ItemContent | None = None
+) -> SequentialNetwork:
     """The network of some settings, its weights drawn by the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -107,7 +120,66 @@ def network_of(config: SequentialConfig, n_items: int, *, ordered: bool, seed: i
             ordered=ordered,
             dropout=config.dropout or 0.0,
             item_dropout=config.item_dropout or 0.0,
+            opening=config.opening,
+            content=content,
+            id_dropout=config.id_dropout,
         )
+
+
+def content_network(
+    config: SequentialConfig, log: Log, known: Known | None, *, seed: int, place: Place | None = None
+) -> SequentialNetwork:
+    """The network of some settings with what is known of a log's items; on the CPU unless a place is given.
+
+    Args:
+        config: with what the log decides filled in.
+        log: its size and order.
+        known: of its items; None: nothing.
+        seed: draws the weights.
+        place: where it will be trained.
+    """
+    device = torch.device("cpu") if place is None else place.device
+    made = None
+    if known is not None:
+        told = _described(known, device)
+        made = ItemContent(told, config.width, config.content or 0.0, _WORD_DROPOUT)
+    return network_of(config, log.n_items, ordered=log.ordered, seed=seed, content=made)
+
+
+def _described(known: Known, device: torch.device) -> Described:
+    """What is known of the items, where the network is."""
+    shares = known.content.shares
+
+    def tensor(array: np.ndarray[Any, Any], kind: torch.dtype) -> Tensor:
+        return torch.from_numpy(array).to(device, kind)
+
+    return Described(
+        features=tensor(shares.indices, torch.int64),
+        offsets=tensor(shares.indptr, torch.int64),
+        shares=tensor(shares.data, torch.float32),
+        vectors=tensor(known.content.vectors, torch.float32),
+        n_features=shares.shape[1],
+    )
+
+
+@torch.no_grad()
+def _start(network: SequentialNetwork, vectors: np.ndarray[Any, Any], known: Known | None) -> None:
+    """Put item vectors, and what content says of them, where they start from."""
+    if known is not None and network.content is not None:
+        state, vectors = known.start(vectors)
+        network.content.words.copy_(torch.from_numpy(state["content.words"]))
+        network.content.directions.copy_(torch.from_numpy(state["content.directions"]))
+    network.items.copy_(torch.from_numpy(vectors))
+
+
+def _taught_items(known: Known | None, place: Place) -> Tensor | None:
+    """Codes of the items that answers are told apart from in training; None: all of them.
+
+    With content, an item that nobody watched must not be learnt as one that nobody wants.
+    """
+    if known is None or known.watched.all():
+        return None
+    return torch.from_numpy(np.flatnonzero(known.watched)).to(place.device)
 
 
 def _start_of(config: SequentialConfig, log: Log, seed: int) -> np.ndarray[Any, Any]:
@@ -123,8 +195,8 @@ def _start_of(config: SequentialConfig, log: Log, seed: int) -> np.ndarray[Any, 
     return near
 
 
-def _key(config: SequentialConfig, log: Log, held: HeldOut) -> str:
-    """What a checkpoint is of: these settings, these very events, and what is asked after every pass."""
+def _key(config: SequentialConfig, log: Log, held: HeldOut, known: Known | None) -> str:
+    """What a checkpoint is of: settings, these very events, what items are, what is asked after a pass."""
     histories = log.histories
     digest = hashlib.blake2b(repr((config_values(config), log.n_items)).encode(), digest_size=16)
     for column in (
@@ -137,6 +209,10 @@ def _key(config: SequentialConfig, log: Log, held: HeldOut) -> str:
         held.targets,
     ):
         digest.update(b"" if column is None else np.ascontiguousarray(column).data)
+    if known is not None:
+        shares = known.content.shares
+        for array in (shares.indptr, shares.indices, shares.data, known.content.vectors):
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
@@ -154,10 +230,17 @@ def _plan(config: SequentialConfig, seed: int, steps: int) -> Plan:
 
 
 def _loss_of(
-    config: SequentialConfig, n_items: int
+    config: SequentialConfig, n_items: int, some: Tensor | None
 ) -> Callable[[SequentialNetwork, Batch | None], tuple[Tensor, int] | None]:
-    """The loss of a batch, and of how many predictions it is the mean."""
-    drawn = drawn_negatives(config, n_items)
+    """The loss of a batch, and of how many predictions it is the mean.
+
+    Args:
+        config: with what the log decides filled in.
+        n_items: size of the catalogue.
+        some: int64: ascending codes of the items that targets are told from; None: all.
+    """
+    n = n_items if some is None else len(some)
+    drawn = drawn_negatives(config, n)
 
     def loss_of(network: SequentialNetwork, batch: Batch | None) -> tuple[Tensor, int] | None:
         if batch is None:
@@ -167,19 +250,18 @@ def _loss_of(
             "temperature": config.temperature,
             "smoothing": config.smoothing,
         }
-        vectors = batch.vectors(network)
+        table = network.table()
+        vectors, targets = batch.vectors(network, table), batch.targets
+        if some is not None:
+            table, targets = table[some], torch.searchsorted(some, targets)
         if drawn:
-            some = torch.randint(n_items, (drawn,), device=vectors.device)
-            loss = sampled_loss(vectors, network.items, batch.targets, some, **more)
+            others = torch.randint(n, (drawn,), device=vectors.device)
+            loss = sampled_loss(vectors, table, targets, others, **more)
         else:
-            loss = softmax_loss(vectors, network.items, batch.targets, **more)
-        return loss, len(batch.targets)
+            loss = softmax_loss(vectors, table, targets, **more)
+        return loss, len(targets)
 
     return loss_of
-
-
-def _scorer(state: Mapping[str, Tensor], settings: Mapping[str, Any], context: Context) -> NetworkScorer:
-    return NetworkScorer(Part(kind="network", settings=settings, tensors=_arrays(state)), context)
 
 
 def _arrays(state: Mapping[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:

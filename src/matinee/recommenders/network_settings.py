@@ -12,6 +12,7 @@ from matinee.core.errors import SettingsError
 from matinee.core.promise import Log
 from matinee.core.settings import config_values
 from matinee.recommenders.ease import UNORDERED
+from matinee.recommenders.network_content import told_of
 
 POSITIONS = ("distance", "steps", "places", "none")
 STARTS = ("svd", "random")
@@ -20,13 +21,16 @@ _RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (("batch_events",), lambda found: found is None or found >= 1, "at least 1, or none"),
     (("layers", "last", "patience"), lambda found: found >= 0, "at least 0"),
     (("negatives",), lambda found: found is None or found >= 0, "0 or more, or none"),
-    (("smoothing", "average"), lambda found: 0.0 <= found < 1.0, "0 to under 1"),
+    (("content",), lambda found: found is None or found >= 0.0, "at least 0, or none"),
+    (("smoothing", "average", "id_dropout"), lambda found: 0.0 <= found < 1.0, "0 to under 1"),
     (("dropout", "item_dropout"), lambda found: found is None or 0.0 <= found < 1.0, "0 to under 1, or none"),
     (("temperature", "rate"), lambda found: found > 0.0, "above 0"),
 )
 # Larger catalogues are learnt against drawn items: a softmax over all of them would take most of the time.
 _WHOLE_CATALOGUE = 50_000
 _DRAWN = 2_048
+# What vectors by content are bounded to where nothing else is said: items' vectors are seldom longer.
+_BOUND = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,13 @@ class SequentialConfig:
         batch_events: events that a step learns from; none: a 150th of the log's, 64 to 4,096.
         average: how slowly the averaged weights, which answer, follow the learnt ones; 0: at once.
         patience: passes without a better answer on held-out events until it stops; 0: never.
+        opening: whether the beginning of a history is an event of its own, so that what newcomers watch
+            first is told from what is watched later.
+        content: the longest that the part of an item's vector may be which comes from what it is (words of
+            its texts, genres and other categories, its vector of `--vectors`); 0: none does; none: 2 where
+            the table of items knows some that nobody watched, else 0.
+        id_dropout: with content, share of the items that a step knows by their content alone; more ranks
+            what nobody watched better, and what many watched worse.
     """
 
     width: int = 64
@@ -80,6 +91,9 @@ class SequentialConfig:
     batch_events: int | None = None
     average: float = 0.99
     patience: int = 3
+    opening: bool = False
+    content: float | None = None
+    id_dropout: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuse what is no network, or learns nothing."""
@@ -99,7 +113,17 @@ def resolved(config: SequentialConfig, log: Log) -> SequentialConfig:
         dropout=dropout,
         item_dropout=min(dropout + 0.05, 0.99) if config.item_dropout is None else config.item_dropout,
         batch_events=config.batch_events or int(np.clip(events // 150, 64, 4096)),
+        content=_content(config, log, watched),
     )
+
+
+def _content(config: SequentialConfig, log: Log, watched: int) -> float:
+    """How long vectors by content may be; 0 where nothing is known of the items."""
+    if config.content == 0.0 or told_of(log)[0] is None:
+        return 0.0
+    if config.content is None:
+        return _BOUND if watched < log.n_items else 0.0
+    return config.content
 
 
 def settings_of(config: SequentialConfig, log: Log) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from matinee.core.seeds import generator
 from matinee.core.types import Float64, Int32, Int64
+from matinee.simulate.descriptions import descriptions
 from matinee.simulate.options import DAY_MS, MONTH_MS, SPAN_MS, START_MS, SimulationOptions
 from matinee.simulate.titles import GENRES, titles
 
@@ -95,14 +96,16 @@ def make_catalogue(options: SimulationOptions) -> Catalogue:
         scene_items=scene_items,
         scene_weights=scene_weights,
         region_scenes=region_scenes / region_scenes.sum(1, keepdims=True),
-        shelf=_shelf(region_popularity, release, options.strength),
+        shelf=shelf_of(region_popularity, release, options.strength),
     )
 
 
 def item_table(options: SimulationOptions, catalogue: Catalogue) -> pa.Table:
-    """The items as a table: id, title, genres, available_from, series, episode."""
+    """The items as a table: id, title, genres, description, available_from, series, episode."""
     random = generator(options.seed, "titles")
     names = titles(int(catalogue.unit[-1]) + 1, random)
+    scene_of_unit = catalogue.scene[np.unique(catalogue.unit, return_index=True)[1]]
+    told = descriptions(scene_of_unit, generator(options.seed, "descriptions"))
     genre_of_scene = random.permutation(len(catalogue.scene_items)) % len(GENRES)
     second = random.integers(0, len(GENRES), len(names))[catalogue.unit]
     has_second = (random.random(len(names)) < 0.4)[catalogue.unit]
@@ -121,6 +124,7 @@ def item_table(options: SimulationOptions, catalogue: Catalogue) -> pa.Table:
             "id": item_ids(options.items),
             "title": pa.array(shown, pa.string()),
             "genres": pa.array(genres, pa.list_(pa.string())),
+            "description": pa.array(told, pa.string()).take(pa.array(catalogue.unit)),
             "available_from": pa.array(catalogue.release, pa.int64()),
             "series": pa.array(
                 [None if f else names[u] for f, u in zip(film, catalogue.unit, strict=True)], pa.string()
@@ -225,7 +229,7 @@ def _followers(
     return followers, weights / np.maximum(weights.sum(1, keepdims=True), 1e-300)
 
 
-def _shelf(region_popularity: Float64, release: Int64, strength: float) -> Float64:
+def shelf_of(region_popularity: Float64, release: Int64, strength: float) -> Float64:
     """Shares of the popular shelf, one row a month and region: new releases are hot, then cool down.
 
     float64, shape (24 x regions, items). A release counts from the month it falls into; who draws obeys its

@@ -28,8 +28,8 @@ def simulate(options: SimulationOptions, folder: Path, progress: Progress | None
     """Write a made-up log and what stands beside it.
 
     `log.parquet` (viewer, item, time in milliseconds since 1970), viewer by viewer and each oldest first;
-    `items.parquet` (id, title, genres, available_from, series, episode); `viewers.parquet` (id, region);
-    `friends.parquet` (viewer, friend); `truth.json`: the best-possible figures and where they come from.
+    `items.parquet` (id, title, genres, description, available_from, series, episode); `viewers.parquet` (id,
+    region); `friends.parquet` (viewer, friend); `truth.json`: the best-possible figures and their origin.
 
     Args:
         options: sizes, dial, seed.

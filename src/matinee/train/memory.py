@@ -15,6 +15,8 @@ _TORCH = 137 * 2**20
 # Logits of one chunk of the loss (`networks.losses`), and the fewest rows of one.
 _CHUNK_CELLS, _CHUNK_ROWS = 2**19, 16
 _STEPS, _TIMES = 512, 33
+# Tables that content makes: the sum of features, its square, it bounded, ids kept, both added, and gradients.
+_TABLES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,9 @@ class NetworkSize:
         average: whether weights are averaged.
         validated: whether the best weights are kept.
         checkpoints: whether checkpoints are written.
+        features: what items are known by, of their content; 0: by nothing.
+        entries: features of all items together.
+        numbers: of an item's vector from a file.
     """
 
     n_items: int
@@ -54,6 +59,9 @@ class NetworkSize:
     average: bool = True
     validated: bool = True
     checkpoints: bool = True
+    features: int = 0
+    entries: int = 0
+    numbers: int = 0
 
 
 def predicted_bytes(size: NetworkSize) -> int:
@@ -67,7 +75,7 @@ def predicted_bytes(size: NetworkSize) -> int:
     copied = kept if size.checkpoints else 0
     # Item vectors have gradients as answers and as what was read; both stand until they are added up.
     fullest = max(_kept_by_layers(size) + max(_loss(size, table), table + _first_gradients(size)), 3 * table)
-    return _TORCH + kept + copied + (weights - table) + fullest
+    return _TORCH + kept + copied + (weights - table) + fullest + _content(size, table)
 
 
 def parameters(size: NetworkSize) -> int:
@@ -78,7 +86,9 @@ def parameters(size: NetworkSize) -> int:
     block += 2 * (width**2 + width) if size.gated else 0
     places = {"places": size.longest * width, "steps": size.heads * min(size.longest, _STEPS)}
     times = size.heads * _TIMES if size.times else 0
-    return size.n_items * width + size.layers * block + 2 * width + places.get(size.positions, 0) + times
+    content = (size.features + size.numbers) * width
+    rest = 2 * width + places.get(size.positions, 0) + times + content
+    return size.n_items * width + size.layers * block + rest
 
 
 def _kept_by_layers(size: NetworkSize) -> int:
@@ -111,6 +121,14 @@ def _loss(size: NetworkSize, table: int) -> int:
     if size.drawn:
         return max(2 * table, 6 * size.batch_events * size.drawn * _FLOAT)
     return 2 * table + max(_CHUNK_CELLS, _CHUNK_ROWS * size.n_items) * _FLOAT
+
+
+def _content(size: NetworkSize, table: int) -> int:
+    """What content takes: the features, and tables of items on the way from them to the one that is used."""
+    if not size.features and not size.numbers:
+        return 0
+    known = size.entries * (2 * 8 + 3 * _FLOAT) + 2 * size.n_items * size.numbers * _FLOAT
+    return known + _TABLES * table + 2 * size.features * size.width * _FLOAT
 
 
 def _narrow(size: NetworkSize) -> int:

@@ -37,9 +37,14 @@ class Batch:
     targets: Tensor
     weights: Tensor | None = None
 
-    def vectors(self, network: SequentialNetwork) -> Tensor:
-        """What the network asks for at each prediction: shape (predictions, width)."""
-        found: Tensor = network(self.histories)
+    def vectors(self, network: SequentialNetwork, table: Tensor | None = None) -> Tensor:
+        """What the network asks for at each prediction: shape (predictions, width).
+
+        Args:
+            network: reads the histories.
+            table: the vector of every item; None: the network makes it.
+        """
+        found: Tensor = network(self.histories, table)
         return found.flatten(0, 1)[self.rows]
 
 
@@ -68,6 +73,7 @@ class Reading:
         batch_events: events of a batch, filling included.
         times: whether it looks at times.
         last: only so many last events of a window are foretold; 0: all.
+        opening: whether the beginning stands before what is read, and is the first of `longest` events.
         device: where batches go.
     """
 
@@ -75,6 +81,7 @@ class Reading:
     batch_events: int
     times: bool = False
     last: int = 0
+    opening: bool = False
     device: str = "cpu"
 
 
@@ -88,16 +95,24 @@ def next_events(events: Events, reading: Reading, seed: int) -> Callable[[int], 
     """
     columns = _Columns(events, reading)
 
+    # From the opening on a window's first event is foretold too, where it is the first of all.
+    skipped = 0 if reading.opening else 1
+    first = np.zeros(len(events.items) + 1, dtype=np.bool_)
+    first[events.offsets[:-1]] = True
+
     def make(places: Int64, lengths: Int64) -> Batch | None:
-        after = places[:, 1:]
-        wanted = np.arange(after.shape[1]) < (lengths - 1)[:, None]
+        after = places[:, skipped:]
+        ends = (lengths - skipped)[:, None]
+        wanted = np.arange(after.shape[1]) < ends
         if reading.last:
-            wanted &= np.arange(after.shape[1]) >= (lengths - 1 - reading.last)[:, None]
+            wanted &= np.arange(after.shape[1]) >= ends - reading.last
+        if reading.opening:
+            wanted[:, 0] &= first[places[:, 0]]
         return columns.batch(places[:, :-1], lengths - 1, np.flatnonzero(wanted), after[wanted])
 
     def draw(number: int) -> Pass:
         random = generator(seed, "windows", number)
-        windows = draw_windows(events.offsets, reading.longest + 1, reading.batch_events, random)
+        windows = draw_windows(events.offsets, reading.longest + skipped, reading.batch_events, random)
         return Pass(windows=windows, make=make)
 
     return draw
