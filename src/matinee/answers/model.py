@@ -20,7 +20,7 @@ from matinee.answers.rules import Rules, Shelf
 from matinee.answers.scorers import Context, make_scorer
 from matinee.answers.top import TopItems, asked_of, top_k
 from matinee.core.errors import InputError
-from matinee.core.promise import Log, Part, Scorer
+from matinee.core.promise import Log, Part, Predicts, Scorer
 from matinee.core.seeds import shuffle_keys
 from matinee.core.types import Askers, Bool, Float32, Int32, Int64, histories_of, newcomers
 
@@ -73,6 +73,28 @@ class Model:
             float32, shape (askers, items), higher is better. The caller keeps the batch small enough.
         """
         return self._scores(askers)[0]
+
+    def values(self, askers: Askers, rows: Int64, items: Int32, times: Int64 | None) -> Float32:
+        """The values that askers would give, of a model that predicts values.
+
+        Args:
+            askers: who.
+            rows: int64, shape (n,), rising: which asker each question is about.
+            items: int32, shape (n,): item codes; -1: an item that the catalogue lacks.
+            times: int64, shape (n,), milliseconds: when; None where that is not known.
+
+        Returns:
+            float32, shape (n,), within the log's scale.
+
+        Raises:
+            InputError: the model ranks items and predicts no value.
+        """
+        scorer = self.scorer
+        if not isinstance(scorer, Predicts):
+            raise InputError(
+                f"{self.name} ranks items and predicts no value: fit rating with --target rating."
+            )
+        return scorer.values(askers, rows, items, times)
 
     def recommend(self, users: Sequence[str], k: int = 10, *, rules: Rules | None = None) -> TopItems:
         """The best items for viewers of the log; a newcomer is answered with what is popular.

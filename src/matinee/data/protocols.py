@@ -18,13 +18,14 @@ from matinee.core.errors import InputError
 from matinee.core.seeds import generator
 from matinee.core.types import Bool, Float64, Int64, Ragged
 from matinee.data.log import InteractionLog
+from matinee.data.meaning import RATING
 from matinee.data.negatives import (
     negatives_before,
     negatives_by_events,
     negatives_less_targets,
     negatives_of,
 )
-from matinee.data.queries import Queries, first_seen, item_set_queries, next_event_queries
+from matinee.data.queries import Queries, first_seen, item_set_queries, next_event_queries, with_values
 
 _FEWEST_EVENTS = 3
 
@@ -232,6 +233,22 @@ def divide_given(log: InteractionLog, options: DivisionOptions) -> Division:
     )
 
 
+def with_told_values(log: InteractionLog, division: Division) -> Division:
+    """The same division of a log whose target is the value: its queries know what was given."""
+    rows = log.histories.rows().astype(np.int64)
+
+    def told(queries: Queries, held: Bool) -> Queries:
+        if queries.values is not None:
+            return queries
+        return with_values(queries, rows[held], log.histories.keep(held))
+
+    return replace(
+        division,
+        validation=told(division.validation, ~division.train),
+        test=told(division.test, ~division.both),
+    )
+
+
 PROTOCOLS: dict[str, Callable[[InteractionLog, DivisionOptions], Division]] = {
     "leave-one-out": divide_leave_one_out,
     "time-split": divide_time,
@@ -373,7 +390,11 @@ def _foreign_queries(log: InteractionLog, test: InteractionLog) -> Queries:
         log.histories, offsets=np.concatenate([offsets, np.full(len(strangers), offsets[-1], dtype=np.int64)])
     )
     about = {"n_items": log.n_items, "repeats": log.repeats, "negatives": log.negatives}
-    queries = item_set_queries(source, viewer_of[rows], item_of[test.histories.items[wanted]], about)
+    items = item_of[test.histories.items[wanted]]
+    queries = item_set_queries(source, viewer_of[rows], items, about)
+    if log.target == RATING:
+        events = replace(test.histories.keep(wanted), items=items)
+        queries = with_values(queries, viewer_of[rows], events)
     return replace(
         queries, source=log.histories, viewers=np.where(queries.viewers >= known, -1, queries.viewers)
     )
