@@ -8,7 +8,7 @@ from matinee.core.types import Askers, histories_of, newcomers
 from matinee.recommenders import RECOMMENDERS, make_recommender
 from matinee.testing.made_logs import log_of
 from matinee.testing.recommenders import RecommenderTests
-from matinee.testing.tastes import predictable_log, rated_log
+from matinee.testing.tastes import camps_log, predictable_log, rated_log
 
 SMALL = {"factors": 4, "warm_up": 5, "draws": 8, "apart": 1, "axes": 20}
 VALUES = [name for name in RECOMMENDERS if getattr(RECOMMENDERS[name], "predicts", "") == "value"]
@@ -74,13 +74,8 @@ def test_each_recommender_of_values_predicts_better_than_the_one_that_knows_less
 
 
 def test_neighbours_tell_two_camps_apart_and_biases_do_not():
-    random = np.random.default_rng(3)
-    rows = [random.choice(40, 25, replace=False).tolist() for _ in range(120)]
-    log = log_of(rows, n_items=40, target="rating")
-    camps = np.where(log.histories.rows() % 2 == log.histories.items % 2, 1.0, -1.0)
-    values = (3 + camps + 0.3 * random.standard_normal(len(log))).astype(np.float32)
-    log = dataclasses.replace(log, histories=dataclasses.replace(log.histories, values=values))
-    held = random.random(len(log)) < 0.2
+    log = camps_log()
+    held = np.random.default_rng(3).random(len(log)) < 0.2
     asked = log.keep(~held), log.histories.rows()[held].astype(np.int64), log.histories.keep(held)
     assert error("rating_knn", *asked) < 0.6
     assert error("rating_biases", *asked) > 0.9

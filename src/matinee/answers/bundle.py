@@ -32,7 +32,7 @@ import numpy as np
 from matinee.answers import tables
 from matinee.answers.compact import compact
 from matinee.answers.context import Context
-from matinee.answers.golden import check_golden, golden_answers, golden_queries
+from matinee.answers.golden import check_golden, golden_answers, golden_queries, golden_values
 from matinee.answers.index.build import LARGE, QUERIES, build
 from matinee.answers.index.found import Index
 from matinee.answers.index.queries import drawn_histories
@@ -194,7 +194,9 @@ def _fill(folder: Path, content: Content, indices: Mapping[str, Any]) -> None:
             tables.write_ragged(folder / "friends.parquet", log.friends, "friend")
         if log.negatives is not None:
             tables.write_ragged(folder / "negatives.parquet", log.negatives, "item")
-    golden = golden_answers(content.scorer(), golden_queries(content.popularity), log.n_items)
+    queries, settings = golden_queries(content.popularity), content.parts[content.name].settings
+    told = golden_values(queries, (settings["low"], settings["high"])) if "high" in settings else None
+    golden = golden_answers(content.scorer(), queries, log.n_items, told)
     (folder / "golden.json").write_text(json.dumps({"queries": golden}), encoding="utf-8")
     write_manifest(
         folder,

@@ -10,6 +10,7 @@ import numpy as np
 
 from matinee.core.types import Askers, Histories, Int64
 from matinee.data.kinds_mean import KindsMean
+from matinee.data.meaning import RATING
 from matinee.serve.live_items import LiveItems
 from matinee.serve.records import Seen
 
@@ -74,8 +75,16 @@ class Reading:
         weights = None
         if self.meaning.weight:
             weights = np.array([self._rule(kind)[2] for kind in kinds], dtype=np.float32)
+        values = None
+        if self.meaning.target == RATING:
+            told = [math.nan if one.value is None else one.value for _, one in events]
+            values = np.array(told, dtype=np.float32)
         histories = Histories(
-            items=items, offsets=np.array([0, len(items)], dtype=np.int64), times=times, weights=weights
+            items=items,
+            offsets=np.array([0, len(items)], dtype=np.int64),
+            times=times,
+            values=values,
+            weights=weights,
         )
         seen = np.array(codes, dtype=np.int64)
         return Taken(

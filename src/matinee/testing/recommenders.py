@@ -78,7 +78,7 @@ class RecommenderTests:
     weighs: ClassVar[bool] = True
     moves: ClassVar[Mapping[str, tuple[Any, Any]]] = {}
     idle: ClassVar[Mapping[str, str]] = {}
-    made: ClassVar[Callable[[InteractionLog], InteractionLog]] = staticmethod(lambda log: log)
+    made: ClassVar[Callable[..., InteractionLog]] = staticmethod(lambda log: log)
     predictable: ClassVar[Callable[..., InteractionLog]] = staticmethod(predictable_log)
     patternless: ClassVar[Callable[..., InteractionLog]] = staticmethod(patternless_log)
     margin: ClassVar[float | None] = 0.3
