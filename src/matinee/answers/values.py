@@ -37,14 +37,16 @@ class _Asked:
 
     Attributes:
         vectors: float64, shape (draws, 1 + k): [b_u, x_u].
-        influence: float64, shape (draws, rated, 1 + k): what each rating adds to `vectors`.
+        matrix: float64, shape (draws, 1 + k, 1 + k): how sure they are.
+        told: float64, shape (draws, 1 + k, rated): what each rating says, before `matrix` is divided by.
         rated: int64, shape (rated,): positions in the history of events with a value.
         moods: float64, shape (draws, sittings).
         numbers: int64, shape (rated,): the sitting of each rating, counted from 0.
     """
 
     vectors: Float64
-    influence: Float64
+    matrix: Float64
+    told: Float64
     rated: Int64
     moods: Float64
     numbers: Int64
@@ -125,7 +127,8 @@ class ValuesScorer:
             return parts.astype(np.float32)
         one = self._solve(history)
         wanted = np.concatenate([np.ones((self._draws, 1)), self._items[item, :, 1:]], axis=1)
-        parts[one.rated] = np.einsum("sjd,sd->j", one.influence, wanted) / self._draws
+        lever = np.linalg.solve(one.matrix, wanted[:, :, None])[:, :, 0]
+        parts[one.rated] = np.einsum("sdj,sd->j", one.told, lever) / self._draws
         if self._axes is not None and self._links is not None:
             codes, first = np.unique(history.items, return_index=True)
             lean = np.einsum("srd,sd->r", self._links, wanted) / (self._draws * np.sqrt(len(codes)))
@@ -185,10 +188,7 @@ class ValuesScorer:
         values = history.values
         rated = np.flatnonzero(~np.isnan(values)) if values is not None else np.zeros(0, np.int64)
         if values is None or not len(rated):
-            nothing = np.zeros((self._draws, 0, prior.shape[1]))
-            return _Asked(
-                vectors=prior, influence=nothing, rated=rated, moods=nothing[:, :, 0], numbers=rated
-            )
+            return self._unmoved(prior)
         codes = history.items[rated]
         design = self._items[codes].transpose(1, 0, 2).astype(np.float64)
         wanted = (values[rated] - self._settings["mean"]) / self._settings["scale"]
@@ -201,11 +201,23 @@ class ValuesScorer:
         numbers = self._numbers(history, rated)
         weighed = self._less_moods(design, numbers)
         matrix = weighed.transpose(0, 2, 1) @ design + self._precisions
-        influence = np.linalg.solve(matrix, weighed.transpose(0, 2, 1)).transpose(0, 2, 1) * left[:, :, None]
-        vectors = prior + influence.sum(axis=1)
+        told = weighed.transpose(0, 2, 1) * left[:, None, :]
+        vectors = prior + np.linalg.solve(matrix, told.sum(axis=2, keepdims=True))[:, :, 0]
         left -= (design @ (vectors - prior)[:, :, None])[:, :, 0]
         moods = self._moods_of(left, numbers)
-        return _Asked(vectors=vectors, influence=influence, rated=rated, moods=moods, numbers=numbers)
+        return _Asked(vectors=vectors, matrix=matrix, told=told, rated=rated, moods=moods, numbers=numbers)
+
+    def _unmoved(self, prior: Float64) -> _Asked:
+        """Somebody who rated nothing."""
+        none = np.zeros(0, dtype=np.int64)
+        return _Asked(
+            vectors=prior,
+            matrix=self._precisions,
+            told=np.zeros((*prior.shape, 0)),
+            rated=none,
+            moods=np.zeros((self._draws, 0)),
+            numbers=none,
+        )
 
     def _implicit(self, items: Int32) -> Float64:
         """How what was rated at all moves an asker's prior: float64, shape (draws, 1 + k)."""

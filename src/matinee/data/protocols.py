@@ -233,22 +233,6 @@ def divide_given(log: InteractionLog, options: DivisionOptions) -> Division:
     )
 
 
-def with_told_values(log: InteractionLog, division: Division) -> Division:
-    """The same division of a log whose target is the value: its queries know what was given."""
-    rows = log.histories.rows().astype(np.int64)
-
-    def told(queries: Queries, held: Bool) -> Queries:
-        if queries.values is not None:
-            return queries
-        return with_values(queries, rows[held], log.histories.keep(held))
-
-    return replace(
-        division,
-        validation=told(division.validation, ~division.train),
-        test=told(division.test, ~division.both),
-    )
-
-
 PROTOCOLS: dict[str, Callable[[InteractionLog, DivisionOptions], Division]] = {
     "leave-one-out": divide_leave_one_out,
     "time-split": divide_time,

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from matinee.core.errors import SettingsError, unknown_name
-from matinee.core.types import Ragged
+from matinee.core.types import Bool, Ragged
 from matinee.data.fingerprint import fingerprint_ids
 from matinee.data.log import InteractionLog
 from matinee.data.meaning import RATING
-from matinee.data.protocols import PROTOCOLS, Division, DivisionOptions, with_told_values
-from matinee.data.queries import Queries
+from matinee.data.protocols import PROTOCOLS, Division, DivisionOptions
+from matinee.data.queries import Queries, with_values
 
 TARGETS = ("next", "successive")
 
@@ -143,7 +143,7 @@ def split_log(
     _check(log, protocol, targets, test)
     division = PROTOCOLS[protocol](log, DivisionOptions(targets=targets, seed=seed, test=test))
     if log.target == RATING:
-        division = with_told_values(log, division)
+        division = _with_told_values(log, division)
     if not len(division.test):
         raise SettingsError(
             f"Nothing to judge by: {protocol} leaves no test target, because no viewer has three events with "
@@ -175,6 +175,22 @@ def tied_times(log: InteractionLog) -> float | None:
     tied[1:] |= same
     tied[:-1] |= same
     return float(tied.mean())
+
+
+def _with_told_values(log: InteractionLog, division: Division) -> Division:
+    """The same division of a log whose target is the value: its queries know what was given."""
+    rows = log.histories.rows().astype(np.int64)
+
+    def told(queries: Queries, held: Bool) -> Queries:
+        if queries.values is not None:
+            return queries
+        return with_values(queries, rows[held], log.histories.keep(held))
+
+    return replace(
+        division,
+        validation=told(division.validation, ~division.train),
+        test=told(division.test, ~division.both),
+    )
 
 
 def _check(log: InteractionLog, protocol: str, targets: str, test: InteractionLog | None) -> None:

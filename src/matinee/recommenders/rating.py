@@ -54,8 +54,8 @@ class RatingConfig:
 
     factors: int = 16
     warm_up: int = 20
-    draws: int = 40
-    apart: int = 2
+    draws: int = 20
+    apart: int = 4
     axes: int = 100
     pause_minutes: float = 1.0
     eras: int = 1
