@@ -127,6 +127,7 @@ def test_a_newcomers_ratings_tell(bundle):
         items = recommend_one(model, history=ids, values=values, k=8)["items"]
         assert all(int(one["item"][1:]) % 2 == camp for one in items)
         assert min(one["score"] for one in items) > 3.5
+        assert all(why.startswith("because you rated i") for one in items for why in one["reasons"])
     only_seen = recommend_one(model, history=ids, k=3)
     assert only_seen["source"] == "rating"
     unknown = recommend_one(model, history=["no such", "i0"], values=[1, 5], k=3)

@@ -23,6 +23,7 @@ from matinee.core.errors import InputError
 from matinee.core.promise import Log, Part, Predicts, Scorer
 from matinee.core.seeds import shuffle_keys
 from matinee.core.types import Askers, Bool, Float32, Int32, Int64, histories_of, newcomers
+from matinee.data.meaning import RATING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,6 +284,8 @@ class Model:
             return [POPULAR]
         kinds = asker.histories.kinds
         verbs = [] if kinds is None else [verb_of(self.log.kinds[kind]) for kind in kinds]
+        if self.log.target == RATING:
+            verbs = [verb_of(RATING)] * len(asker.histories.items)
         return reasons(
             self.scorer, asker, item, lambda code: self.title(code) or self.log.items.id(code), verbs
         )

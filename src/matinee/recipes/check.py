@@ -187,12 +187,17 @@ def check_protocols(log: InteractionLog, default: str, *, seed: int = 0) -> tupl
 
 
 def check_needs(log: InteractionLog) -> tuple[FitNeeds, ...]:
-    """What a fit of each recommender with its default settings would take, cheapest first."""
+    """What a fit of each recommender with its default settings would take, cheapest first.
+
+    Of a log whose target is the rating's value: of those that predict values; of any other: of the others.
+    """
     free = available_bytes()
     found = []
     for name, make in RECOMMENDERS.items():
-        words = _not_fed(name, log)
-        if words:
+        if predicts_values(name) != (log.target == RATING):
+            continue
+        if name == "friends" and log.friends is None:
+            words = "needs friends: --friends FILE"
             found.append(FitNeeds(name=name, memory_bytes=None, cpu_s=None, fits=False, words=words))
             continue
         try:
@@ -203,15 +208,6 @@ def check_needs(log: InteractionLog) -> tuple[FitNeeds, ...]:
         fits = free is None or needs.memory_bytes <= free
         found.append(FitNeeds(name=name, memory_bytes=needs.memory_bytes, cpu_s=needs.cpu_s, fits=fits))
     return tuple(sorted(found, key=lambda one: (one.cpu_s is None, one.cpu_s or 0.0, one.name)))
-
-
-def _not_fed(name: str, log: InteractionLog) -> str:
-    """What a log lacks for a recommender, or why it is no use for it; empty where it will do."""
-    if predicts_values(name) != (log.target == RATING):
-        return (
-            "ranks items, predicts no value" if log.target == RATING else "predicts values: --target rating"
-        )
-    return "needs friends: --friends FILE" if name == "friends" and log.friends is None else ""
 
 
 def this_machine() -> Machine:
