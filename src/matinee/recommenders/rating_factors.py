@@ -93,7 +93,7 @@ class RatingBiases:
             TooLarge: the fit would need more memory than there is.
         """
         require_values(log, self.name)
-        require(self.needs(log).memory_bytes, self.name, "take fewer events")
+        require(self.needs(log).memory_bytes, self.name, "take a part of the log")
         pulls = np.array([self.config.bias_ridge])
         part = _alternate(rated_of(log, self.name), self.config, pulls, generator(seed, self.name))
         return model_of(self.name, config_values(self.config), part, log)
@@ -127,7 +127,7 @@ class RatingFactors:
         """
         require_values(log, self.name)
         config = self.config
-        require(self.needs(log).memory_bytes, f"{self.name} with {config.factors}", "set fewer factors")
+        require(self.needs(log).memory_bytes, f"{config.factors} factors of values", "set fewer factors")
         pulls = np.array([config.bias_ridge, *[config.ridge] * config.factors])
         part = _alternate(rated_of(log, self.name), config, pulls, generator(seed, self.name))
         return model_of(self.name, config_values(config), part, log)

@@ -89,7 +89,8 @@ class RatingKnn:
             TooLarge: the fit would need more memory than there is.
         """
         require_values(log, self.name)
-        require(self.needs(log).memory_bytes, f"{self.name} over {log.n_items:,} items", "keep fewer")
+        needed = self.needs(log).memory_bytes
+        require(needed, f"{self.name} over {log.n_items:,} items", "set fewer neighbours")
         rated, config = rated_of(log, self.name), self.config
         theirs, its = biases(rated, config.bias_ridge)
         left = rated.values - theirs[rated.viewers] - its[rated.items]
