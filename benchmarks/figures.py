@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import network_figures
+import rating_figures
 import serving_figures
 
 RESULTS = Path(__file__).parent / "results"
@@ -238,6 +239,7 @@ def page() -> str:
         HEAD,
         *accuracy(),
         *networks(),
+        *rating_figures.rating_lines(load("ratings")),
         *simulated(),
         *demo(),
         *ingest(),
