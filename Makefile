@@ -10,6 +10,7 @@ setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit('matinee needs Python 3.11 or newer, found ' + sys.version.split()[0] + ': make PYTHON=python3.11 setup') if sys.version_info < (3, 11) else None"
+	@echo "Setting up .venv: about 2 GB, most of it torch. It takes minutes, most of them silent."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'

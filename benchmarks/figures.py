@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import network_figures
+import online_figures
 import rating_figures
 import serving_figures
 
@@ -217,6 +218,9 @@ def compact() -> Iterator[str]:
 def serving() -> Iterator[str]:
     names = ("serve-store", "serve_web", "serve_fuzz", "index")
     yield from serving_figures.serving_lines(*(load(name) for name in names))
+    online = load("serving")
+    if online:
+        yield from online_figures.online_lines(online)
 
 
 def update() -> Iterator[str]:

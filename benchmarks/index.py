@@ -29,12 +29,12 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
+from matinee.answers.bf16 import float32_of
 from matinee.answers.bundle import write_bundle
 from matinee.answers.compact import compact, sparse_tensors
 from matinee.answers.index.build import build_index
 from matinee.answers.index.inverted_lists import inverted_lists
 from matinee.answers.index.queries import drawn_histories
-from matinee.answers.linear import float32_of
 from matinee.answers.model import Model, load
 from matinee.core.promise import Part
 from matinee.core.types import Float32, Int64

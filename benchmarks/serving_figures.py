@@ -114,6 +114,5 @@ def _served(name: str, items: int, service: Found, bar_ms: float) -> str:
     judged = f"{found:.1f} (bar {bar_ms:g}: {'reached' if found <= bar_ms else '**missed**'})"
     return (
         f"| {name}, {items:,} items | {judged} | {service['scorer_cpu_ms']['median']:.1f} "
-        f"| {service['memory_mb']['VmHWM']} | {service['ready_s']:.1f} s, "
-        f"{service['ready_cpu_s']:.1f} CPU-s |"
+        f"| {service['memory_mb']['VmHWM']} | {service['ready_cpu_s']:.1f} CPU-s |"
     )

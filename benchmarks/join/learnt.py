@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from matinee.answers.linear import float32_of
+from matinee.answers.bf16 import float32_of
 from matinee.core.promise import Log, Part
 from matinee.core.run import Run
 from matinee.core.seeds import generator

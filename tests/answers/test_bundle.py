@@ -1,5 +1,6 @@
 """Bundles: complete, unaltered, or refused with the file's name and the reason; never half written."""
 
+import errno
 import json
 import pickle
 import shutil
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import safetensors
 
 from matinee.answers import bundle, tables
 from matinee.answers.manifest import bury, read_manifest, read_tombstones, write_manifest
@@ -352,3 +354,14 @@ def test_tombstones_that_are_a_folder_and_a_bundle_that_is_a_file(folder, tmp_pa
     (tmp_path / "some.csv").write_text("user")
     with pytest.raises(BundleError, match=r"some\.csv is a file: name the folder"):
         load(tmp_path / "some.csv")
+
+
+def test_a_full_disk_is_told_with_its_number_and_the_bundles_name(model, tmp_path, monkeypatch):
+    def full(*_):
+        raise safetensors.SafetensorError("Error while serializing: I/O error: No space (os error 28)")
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        model.save(tmp_path / "b")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "b"))
+    assert not list(tmp_path.iterdir())

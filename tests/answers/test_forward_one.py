@@ -58,6 +58,20 @@ def test_numbers_beyond_floats_are_met_with_maxima():
     np.testing.assert_allclose(found, by_torch(network, histories), rtol=1e-3, atol=1e-2)
 
 
+def test_events_that_turn_from_themselves_are_weighed_all_the_same():
+    """Every exponential is below the smallest float: without the maximum there is nothing to divide by."""
+    network = a_network()
+    with torch.no_grad():
+        for name, tensor in network.named_parameters():
+            if "attention.into" in name:
+                width = len(tensor) // 3
+                tensor[:width] *= 40.0
+                tensor[width : 2 * width] = -tensor[:width]
+    histories = some_histories([1, 1, 1, 2], times=False, weights=False)
+    found = alone(a_scorer(network), histories)
+    np.testing.assert_allclose(found, by_torch(network, histories), rtol=1e-3, atol=1e-2)
+
+
 def test_a_history_of_unknown_items_alone_is_none():
     histories = some_histories([3], times=False, weights=False)
     histories.items[:] = -1

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from matinee.answers.bf16 import bf16
 from matinee.answers.context import Context
 from matinee.answers.decay import decayed, recency, window_of
-from matinee.answers.linear import LinearScorer, bf16
+from matinee.answers.linear import LinearScorer
 from matinee.core.promise import Part
 from matinee.core.types import Askers, Histories, histories_of, newcomers
 

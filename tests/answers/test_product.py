@@ -160,6 +160,18 @@ def test_whoever_one_part_knows_nothing_about_is_answered_by_the_others():
     np.testing.assert_allclose(np.diff(found.score(askers)), np.diff(logits), atol=1e-5)
 
 
+def test_a_part_that_has_no_say_is_not_asked(monkeypatch):
+    parts = {"network": a_network(), "linear": a_sparse_model()}
+    scorer = make_scorer(product_of(parts, [[0.0, 1.0]], lengths=[3]), a_context(), parts)
+    asked, linear = [], type(make_scorer(parts["linear"], a_context()))
+    score = linear.score
+    monkeypatch.setattr(linear, "score", lambda self, who: asked.append(len(who)) or score(self, who))
+    scorer.score(newcomers(histories_of([[1]])))
+    assert asked == []
+    scorer.score(newcomers(histories_of([[1, 2, 3, 4]])))
+    assert asked == [1]
+
+
 def test_scores_far_apart_stay_finite():
     part = a_network()
     part = replace(part, settings={**part.settings, "temperature": 1e-3})

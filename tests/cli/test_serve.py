@@ -1,6 +1,5 @@
 """`matinee serve` as a program: real processes, real sockets, real signals."""
 
-import asyncio
 import json
 import os
 import signal
@@ -9,181 +8,28 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.cli.served import (
+    ENVIRONMENT,
+    WITHIN_S,
+    command,
+    refusal,
+    serving,
+    two_bundles,
+    under_load,
+)
 
 import matinee
 from matinee.testing.made_logs import random_log
 
-# Against hanging only: under load a server may take a minute to start.
-WITHIN_S = 200
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("bundles")
-    log = random_log(0)
-    matinee.fit(log, "popularity").save(folder / "first")
-    matinee.fit(log, "transitions").save(folder / "second")
-    return folder
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "matinee", *arguments]
-
-
-class Server:
-    """A server that is ready, seen from outside."""
-
-    def __init__(self, process, told: dict, errors: Path):
-        self.process, self.told, self._errors = process, told, errors
-        self.address = told["address"]
-        self.place = ("127.0.0.1", int(self.address.rpartition(":")[2]))
-
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(self.address + path, timeout=WITHIN_S) as answer:  # noqa: S310
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-
-    def post(self, path: str, value: dict, **headers: str) -> tuple[int, str]:
-        request = urllib.request.Request(  # noqa: S310
-            self.address + path,
-            data=json.dumps(value).encode(),
-            headers={"content-type": "application/json", **headers},
-            method="POST",
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=WITHIN_S) as answer:  # noqa: S310
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-
-    def workers(self) -> list[int]:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(one) for one in children]
-
-    def words(self) -> str:
-        return self._errors.read_text()
-
-    def until(self, true, seconds: float = WITHIN_S):
-        last = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < last, self.words()
-            time.sleep(0.05)
-
-    def end(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=WITHIN_S)
-
-
-@contextmanager
-def serving(folder: Path, *arguments: str, descriptor: int | None = None, **environment: str):
-    told, errors = folder / "ready.json", folder / "errors.txt"
-    told.unlink(missing_ok=True)
-    with errors.open("wb") as words:
-        process = subprocess.Popen(
-            command("serve", *arguments, "--store", f"sqlite:///{folder}/store.db", "--json", str(told)),
-            stdout=words,
-            stderr=words,
-            env={**ENVIRONMENT, **environment},
-            pass_fds=[] if descriptor is None else [descriptor],
-        )
-        try:
-            last = time.monotonic() + WITHIN_S
-            while not (told.exists() and told.read_text().endswith("}\n")):
-                assert process.poll() is None, errors.read_text()
-                assert time.monotonic() < last, errors.read_text()
-                time.sleep(0.02)
-            yield Server(process, json.loads(told.read_text()), errors)
-        finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-            process.wait()
-
-
-def refusal(*arguments: str, **environment: str) -> str:
-    began = time.monotonic()
-    run = subprocess.run(
-        command("serve", *arguments),
-        capture_output=True,
-        text=True,
-        env={**ENVIRONMENT, **environment},
-        timeout=WITHIN_S,
-        check=False,
-    )
-    assert run.returncode == 2, run.stderr
-    assert len(run.stderr.strip().splitlines()) == 1, run.stderr
-    assert time.monotonic() - began < 25
-    return run.stderr
-
-
-async def hammer(place: tuple[str, int], until: asyncio.Event, failed: list[str], done: list[int]) -> None:
-    """A client that keeps its connection, goes when it is told to, and counts what broke."""
-    body = b'{"user": "v1", "k": 3}'
-    head = b"POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-    request = head + f"content-length: {len(body)}\r\n\r\n".encode() + body
-    while not until.is_set():
-        try:
-            reader, writer = await asyncio.open_connection(*place)
-        except ConnectionRefusedError:
-            # Nobody listens: no request was taken. Somebody will.
-            await asyncio.sleep(0.02)
-            continue
-        going = True
-        try:
-            while going and not until.is_set():
-                writer.write(request)
-                header = (await reader.readuntil(b"\r\n\r\n")).lower()
-                length = int(header.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-                await reader.readexactly(length)
-                if b" 200 " not in header:
-                    failed.append(header.decode())
-                done.append(1)
-                going = b"connection: close" not in header
-        except (OSError, asyncio.IncompleteReadError) as error:
-            failed.append(repr(error))
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-
-
-def under_load(place: tuple[str, int], story) -> int:
-    """Run a story in a thread beside 8 clients: how many requests were answered, none having failed.
-
-    The story is given a function that waits until so many more requests have been answered.
-    """
-    failed: list[str] = []
-    done: list[int] = []
-
-    async def both() -> None:
-        until = asyncio.Event()
-        clients = [asyncio.create_task(hammer(place, until, failed, done)) for _ in range(8)]
-        try:
-            await asyncio.to_thread(story, lambda more: _until_done(done, more, failed))
-        finally:
-            until.set()
-            await asyncio.gather(*clients)
-
-    asyncio.run(both())
-    assert not failed, failed[:3]
-    return len(done)
-
-
-def _until_done(done: list[int], more: int, failed: list[str]) -> None:
-    wanted, last = len(done) + more, time.monotonic() + WITHIN_S
-    while len(done) < wanted and not failed:
-        assert time.monotonic() < last, f"{len(done)} of {wanted} requests were answered"
-        time.sleep(0.01)
+    return two_bundles(tmp_path_factory.mktemp("bundles"))
 
 
 def test_says_what_is_served_answers_keeps_a_log_without_ids_and_ends(tmp_path, bundles):
@@ -416,70 +262,3 @@ def test_refuses_what_it_cannot_serve_in_one_sentence(tmp_path, bundles):
     data[len(data) // 2] ^= 1
     (broken / "items.parquet").write_bytes(data)
     assert "items.parquet" in refusal(str(broken), "--port", "0", "--store", store)
-
-
-def test_beyond_loopback_a_key_is_asked_for_and_keys_are_shown_once(tmp_path, bundles):
-    store = f"sqlite:///{tmp_path}/store.db"
-
-    def keys(*arguments: str) -> subprocess.CompletedProcess[str]:
-        made = command("keys", *arguments, "--store", store)
-        return subprocess.run(made, capture_output=True, text=True, env=ENVIRONMENT, check=True)
-
-    key = json.loads(keys("add", "website", "--scope", "read", "--json", "-").stdout)["key"]
-    assert key not in keys("list").stdout
-    with serving(tmp_path, str(bundles), "--host", "0.0.0.0", "--port", "0") as server:  # noqa: S104
-        server.address = f"http://127.0.0.1:{server.place[1]}"
-        assert server.get("/livez")[0] == 200
-        assert server.get("/metrics")[0] == 401
-        assert server.post("/v1/recommend", {"user": "v1"})[0] == 401
-        assert server.post("/v1/recommend", {"user": "v1"}, authorization=f"Bearer {key}")[0] == 200
-        keys("revoke", "website")
-        assert server.post("/v1/recommend", {"user": "v1"}, authorization=f"Bearer {key}")[0] == 401
-        assert server.end() == 0
-        assert key not in server.words()
-
-
-def test_the_first_key_counts_at_once_in_every_worker(tmp_path, bundles):
-    with serving(tmp_path, str(bundles), "--port", "0", "--workers", "2") as server:
-        assert server.post("/v1/recommend", {"user": "v1"})[0] == 200
-        made = subprocess.run(
-            command("keys", "add", "first", "--store", f"sqlite:///{tmp_path}/store.db", "--json", "-"),
-            capture_output=True,
-            text=True,
-            env=ENVIRONMENT,
-            check=True,
-        )
-        key = json.loads(made.stdout)["key"]
-        # Each ask is a new connection: thirty of them meet both workers.
-        server.until(
-            lambda: {server.post("/v1/recommend", {"user": "v1"})[0] for _ in range(30)} == {401}, 10.0
-        )
-        assert server.post("/v1/recommend", {"user": "v1"}, authorization=f"Bearer {key}")[0] == 200
-        assert server.get("/livez")[0] == 200
-        assert server.end() == 0
-
-
-def test_ids_are_kept_as_hashes_under_the_key_that_a_store_was_begun_with(tmp_path, bundles):
-    key, other = tmp_path / "ids.key", tmp_path / "other.key"
-    for path, letter in ((key, "k"), (other, "o")):
-        path.write_text(letter * 40)
-        path.chmod(0o600)
-    event = {"events": [{"user": "ann@example.org", "item": "i1", "kind": "watch"}]}
-    with serving(tmp_path, str(bundles), "--port", "0", "--workers", "2", "--hash-ids", str(key)) as server:
-        assert server.post("/v1/events", event)[0] == 200
-        assert json.loads(server.get("/v1/users/ann@example.org")[1])["history"][0]["item"] == "i1"
-        assert server.get("/v1/users/v1")[0] == 200
-        assert server.end() == 0
-        words = server.words()
-    assert "example.org" not in words
-    assert "kkkk" not in words
-    for file in tmp_path.glob("store.db*"):
-        assert b"example.org" not in file.read_bytes()
-    with serving(tmp_path, str(bundles), "--port", "0", MATINEE_ID_KEY=str(key)) as server:
-        assert json.loads(server.get("/v1/users/ann@example.org")[1])["history"][0]["item"] == "i1"
-        assert server.end() == 0
-    kept = ("--port", "0", "--store", f"sqlite:///{tmp_path}/store.db")
-    assert "keeps ids as hashes" in refusal(str(bundles), *kept)
-    assert "not the key" in refusal(str(bundles), *kept, "--hash-ids", str(other))
-    key.chmod(0o644)
-    assert "chmod 600" in refusal(str(bundles), *kept, "--hash-ids", str(key))

@@ -13,11 +13,13 @@ from matinee.recommenders.ials import Ials
 from matinee.recommenders.transitions import Transitions
 from matinee.recommenders.user_knn import UserKnn
 from matinee.serve.asking import Ask
+from matinee.serve.deleted_viewers import deleted_since
 from matinee.serve.near_viewers import near_viewers
 from matinee.serve.records import ViewerRecord
 from matinee.serve.sqlite_store import open_sqlite
 from matinee.serve.take_in import take_in
 from matinee.testing.made_logs import ragged
+from matinee.testing.small_store import SmallStore
 
 MAKERS = {"friends": Friends, "user_knn": UserKnn, "ials": Ials, "noes": Transitions}
 NEW = [f"i{code}" for code in range(3, 39, 4)]
@@ -111,6 +113,17 @@ def test_what_counts_is_when_the_events_were_read(tmp_path):
             assert theirs == anybodys
         finally:
             await store.close()
+
+    asyncio.run(story())
+
+
+def test_what_was_learnt_in_the_moment_of_the_deletion_is_used_no_more():
+    async def story():
+        store = SmallStore(NOW)
+        await store.forget("v0")
+        await store.add(watched("v0", "i1"))
+        assert await deleted_since(store, ["v0", "v1"], NOW) == {"v0"}
+        assert await deleted_since(store, ["v0", "v1"], NOW + 1) == frozenset()
 
     asyncio.run(story())
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from tests.serve.web_world import NOW_MS, world
 
-from matinee.serve.due import SKEW_MS, due, due_history
+from matinee.serve.due import LONGEST, SKEW_MS, due, due_history
 from matinee.serve.personalize_select import put_filters
 from matinee.serve.records import Event, Seen
 from matinee.testing.small_store import SmallStore
@@ -41,6 +41,16 @@ def test_the_future_takes_no_ones_place():
         assert [one.item for one in await due_history(store, "u", 99, 0)] == list("abcdef")
         assert [one.item for one in await due_history(store, "u", 2, HOUR_MS)] == list("yz")
         assert list(await due_history(store, "u", 0, 0)) == []
+
+    asyncio.run(story())
+
+
+def test_who_asks_for_more_than_is_usually_looked_at_is_told_it():
+    async def story():
+        store = SmallStore()
+        await store.add(events("u", *["i"] * (LONGEST + 3), start=-2 * LONGEST))
+        await store.add(events("u", "x", start=HOUR_MS))
+        assert len(await due_history(store, "u", LONGEST + 2, 0)) == LONGEST + 1
 
     asyncio.run(story())
 

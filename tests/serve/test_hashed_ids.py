@@ -155,6 +155,13 @@ def test_merging_deletion_and_export_go_by_raw_ids(net):
     assert net.ask("DELETE", "/v1/users/v1").json()["bundles"] == ["monday"]
 
 
+def test_a_receipt_names_bundles_by_a_hash_and_by_every_merged_id(net):
+    assert net.ask("DELETE", f"/v1/users/{KEY.hashed('v2')}").json()["bundles"] == ["monday"]
+    net.ask("POST", "/v1/users/merge", json={"user": "v3", "into": ANN})
+    assert net.ask("DELETE", f"/v1/users/{ANN}").json()["bundles"] == ["monday"]
+    assert net.ask("DELETE", f"/v1/users/{KEY.hashed(BOB)}").json()["bundles"] == []
+
+
 def test_a_session_is_recognised_once_its_visitor_logs_in(net):
     def put(item, **user):
         event = {"eventType": "watch", "sentAt": NOW_MS // 1000, "itemId": item}
@@ -189,7 +196,7 @@ def test_a_bundle_of_raw_ids_knows_its_viewers(tmp_path):
         assert (await hashed.store.viewer("v0")).region == "north"
         assert all(looks_hashed(one.user) for one in await inner.events(most=10_000))
         assert all(looks_hashed(one.id) for one in await inner.viewers())
-        assert hashed.bundles.trained_with("v0") == ["friends"]
+        assert await hashed.bundles.trained_with(["v0"]) == ["friends"]
 
     asyncio.run(story())
 

@@ -306,6 +306,11 @@ def test_a_viewer_is_written_read_exported_and_forgotten(net):
     assert net.ask("DELETE", "/v1/users/nobody").json()["bundles"] == []
 
 
+def test_a_receipt_names_the_bundles_of_every_id_that_was_merged(net):
+    net.ask("POST", "/v1/users/merge", json={"user": "v2", "into": "logged-in"})
+    assert net.ask("DELETE", "/v1/users/logged-in").json()["bundles"] == ["monday"]
+
+
 def test_an_export_is_sent_in_parts_and_whole(net):
     many = [Event(user="u", item=f"i{n % 30}", kind="view", time_ms=n) for n in range(2003)]
     assert net.do(net.service.store.add(many)) == 2003

@@ -2,14 +2,17 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 from tests.serve.asked_world import NOW, bundle, ids, serve, watched
 
+from matinee.recommenders.transitions import Transitions
 from matinee.serve.asking import Ask
-from matinee.serve.crowd import DAY_MS
+from matinee.serve.crowd import DAY_MS, Crowd
 from matinee.serve.refusals import StoreError
 from matinee.serve.service import Limits
 from matinee.serve.start import start_service
+from matinee.testing.made_logs import random_log
 from matinee.testing.small_store import SmallStore
 
 FRESH = [f"i{code}" for code in range(12, 24)]
@@ -38,6 +41,9 @@ def test_what_is_popular_now_goes_before_what_always_was():
         first, second = await fallback(service)
         assert set(ids(second)[:2]) == set(FRESH[3:5])
         assert set(ids(second)[:11]) == set(FRESH[:11])
+        # Of two that equally many chose, the one first that more ever did.
+        even = set(FRESH[:11]) - set(FRESH[3:5])
+        assert ids(second)[2:11] == [item for item in ids(first) if item in even]
         # All others follow as they did before.
         rest = [item for item in ids(first) if item not in FRESH[:11]]
         assert ids(second)[11:] == rest
@@ -72,6 +78,25 @@ def test_who_turned_it_down_does_not_count_for_it():
             await service.store.add(watched(f"crowd-{n}", FRESH[0], kind="dislike"))
         _, second = await fallback(service)
         assert set(ids(second)[:11]) == set(FRESH[1:])
+
+    asyncio.run(story())
+
+
+def test_what_is_popular_in_one_bundle_is_not_told_of_another_of_its_name(tmp_path):
+    Transitions().fit(random_log(5, n_items=10)).save(tmp_path / "transitions")
+
+    async def story():
+        service = await serve()
+        await choose(service.store, FRESH, 6)
+        crowd, old = Crowd(service.store), service.bundles.ready()[0]
+        crowd.lift(old, np.zeros(40, np.float32), NOW)
+        await crowd.settled()
+        new = (await serve(tmp_path / "transitions")).bundles.ready()[0]
+        assert new.name == old.name
+        scores = np.zeros(10, np.float32)
+        crowd.lift(new, scores, NOW)
+        assert not scores.any()
+        await crowd.settled()
 
     asyncio.run(story())
 

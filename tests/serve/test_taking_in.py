@@ -82,6 +82,29 @@ def test_histories_and_profiles_are_right_before_during_and_after(tmp_path):
     run(story)
 
 
+def test_who_is_taken_in_between_two_questions_is_told_of_once():
+    class Between(SmallStore):
+        """Another process takes everybody in just before a history is read."""
+
+        let = False
+
+        async def history(self, user, most):
+            if self.let:
+                self.let = False
+                await take_in(load(bundle()), self, created_ms=NOW)
+            return await super().history(user, most)
+
+    async def story():
+        store = Between(NOW)
+        view = await begun(store, first=False)
+        expected = await view.history("v5", 1000)
+        store.let = True
+        assert await view.history("v5", 1000) == expected == await store.history("v5", 1000)
+        assert not store.let
+
+    run(story)
+
+
 def test_what_happens_meanwhile_counts_with_what_was():
     async def story():
         store = SmallStore(NOW)

@@ -143,6 +143,9 @@ def write_bundle(folder: Path, content: Content, *, large: int = LARGE) -> None:
             bury(fresh, buried)
         _open_to_readers(fresh)
         _put_in_place(fresh, folder)
+    except OSError as error:
+        # The draft's name means nothing to anybody; the bundle's does.
+        raise OSError(error.errno, error.strerror or str(error), str(folder)) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 

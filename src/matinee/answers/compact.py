@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee.answers.linear import bf16, float32_of
+from matinee.answers.bf16 import bf16, float32_of
 from matinee.core.promise import Part
 from matinee.core.types import Float32
 

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.answers.bf16 import float32_of
 from matinee.answers.context import Context
 from matinee.answers.decay import decayed, decayed_alone, known, recency
 from matinee.core.promise import Part
@@ -265,20 +266,6 @@ class LinearScorer:
         if self._left is not None and self._right is not None:
             cells += np.moveaxis(self._left[rows] @ self._right[:, items], -1, 0)
         return cells
-
-
-def bf16(array: Float32) -> NDArray[np.uint16]:
-    """Round float32 to the nearest bf16 (ties to even), kept as its bit pattern; finite values only."""
-    bits = np.ascontiguousarray(array, dtype=np.float32).view(np.uint32)
-    rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
-    return (rounded >> np.uint32(16)).astype(np.uint16)
-
-
-def float32_of(array: NDArray[Any]) -> Float32:
-    """A tensor as it is reckoned with: bf16 bit patterns become float32."""
-    if array.dtype == np.uint16:
-        return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return np.asarray(array, dtype=np.float32)
 
 
 def _optional(tensors: Mapping[str, NDArray[Any]], name: str) -> Float32 | None:

@@ -120,7 +120,10 @@ class Checks:
         if name not in self._sure:
             hashed = self._hashed[name].result() if name in self._hashed else _sha256(path)
             if hashed != self._files[name]["sha256"]:
-                raise BundleError(f"{path}: altered since the bundle was written (its SHA-256 differs).")
+                raise BundleError(
+                    f"{path}: altered since the bundle was written (its SHA-256 differs): "
+                    "copy the bundle again, or fit it again."
+                )
             self._sure.add(name)
         return path
 
@@ -187,7 +190,7 @@ def _sealed(path: Path) -> dict[str, Any]:
             "fit it again, or install the version that wrote it."
         )
     if not _is_as_written(manifest, raw):
-        raise BundleError(f"{path}: altered since the bundle was written.")
+        raise BundleError(f"{path}: altered since the bundle was written: copy it again, or fit it again.")
     return manifest
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,10 +38,23 @@ _HEADER_LIMIT = 100_000_000
 
 
 def write_tensors(path: Path, tensors: Tensors) -> None:
-    """Write named arrays; contents alone decide the bytes."""
+    """Write named arrays; contents alone decide the bytes.
+
+    Raises:
+        OSError: the disk is full, or the file cannot be written.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    save_file({name: np.asarray(array, order="C") for name, array in sorted(tensors.items())}, path)
+    try:
+        save_file({name: np.asarray(array, order="C") for name, array in sorted(tensors.items())}, path)
+    except SafetensorError as error:
+        # Its writer tells the system's error in words only, as "(os error 28)".
+        told = re.search(r"\(os error (\d+)\)", str(error))
+        if told is None:
+            raise
+        number = int(told[1])
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def describe(tensors: Tensors) -> dict[str, list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -57,6 +58,11 @@ _LEFT = {
 
 _INTERRUPTED = 128 + signal.SIGINT
 
+# What another path, or room on the disk, mends.
+_FOR_THE_USER = frozenset(
+    getattr(errno, name) for name in ("ENOENT", "EACCES", "EPERM", "EISDIR", "EROFS", "ENOSPC", "EDQUOT")
+)
+
 app = typer.Typer(
     name="matinee",
     help="From a log of who watched what to an honest scoreboard and titled recommendations.",
@@ -95,7 +101,7 @@ def main() -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _say(f"{where}{error.strerror or error}.")
-        sys.exit(2 if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError)) else 1)
+        sys.exit(2 if error.errno in _FOR_THE_USER else 1)
 
 
 def _say(sentence: str) -> None:

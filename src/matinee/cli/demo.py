@@ -91,6 +91,7 @@ def _say_next(out: Output, done: Demo) -> None:
     out.say()
     out.say(f"Written: {folder}/log.parquet and its side tables, {folder}/bundle, {folder}/report.html")
     out.say("Try next:")
+    out.say(f"  matinee serve {folder}/bundle")
     out.say(f"  matinee recommend {folder}/bundle --history {done.watched[-1].item}")
     out.say(f"  matinee similar {folder}/bundle --item {done.watched[-1].item}")
     out.say("  matinee check YOUR-LOG.csv; matinee compare YOUR-LOG.csv")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LogsOrNone = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="LOG...",
+        metavar="LOG",
         help="Files or folders: CSV, TSV, ::, JSON lines, Parquet, gz or zst of these; found by content.",
     ),
 ]

@@ -16,11 +16,9 @@ def command(
     service: Annotated[str, typer.Argument(metavar="personalize|gorse", help="Which service it is from.")],
     source: Annotated[
         list[str],
-        typer.Argument(
-            metavar="SOURCE...", help="Its export: files or a folder; of Gorse also a server's URL."
-        ),
+        typer.Argument(metavar="SOURCE", help="Its export: files or a folder; of Gorse also a server's URL."),
     ],
-    out: Annotated[str, typer.Option("-o", "--out", metavar="LOG", help="The folder to write.")],
+    out: Annotated[str, typer.Option("-o", "--output", metavar="LOG", help="The folder to write.")],
     *,
     key: Annotated[
         str,

@@ -14,7 +14,7 @@ from matinee.data.options import LogOptions
 Logs = Annotated[
     list[str],
     typer.Argument(
-        metavar="LOG...",
+        metavar="LOG",
         help="Files or folders: CSV, TSV, ::, JSON lines, Parquet, gz or zst of these; found by content.",
     ),
 ]

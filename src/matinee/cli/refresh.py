@@ -23,7 +23,7 @@ def command(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="STORE_OR_LOG...",
+            metavar="STORE_OR_LOG",
             help="A server's store (sqlite:///FILE, postgresql://...), or log files.",
         ),
     ],

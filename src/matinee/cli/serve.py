@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def command(
     bundles: Annotated[
-        list[str], typer.Argument(metavar="BUNDLE_OR_BUNDLES...", help="A bundle, or a folder of bundles.")
+        list[str], typer.Argument(metavar="BUNDLE_OR_BUNDLES", help="A bundle, or a folder of bundles.")
     ],
     *,
     host: Annotated[

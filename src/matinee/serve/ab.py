@@ -268,9 +268,10 @@ def _sentence(result: Result) -> str:
         return f"{name} cannot be trusted: viewers were not split as they should have been ({got})."
     settled = sum(one.settled for one in arms)
     if not settled:
-        return (
-            f"{name} says nothing yet: no viewer has had a whole day of answers that were seen to be shown."
+        nothing = (
+            "says nothing yet: no viewer has had" if experiment.running else "said nothing: no viewer had"
         )
+        return f"{name} {nothing} a whole day of answers that were seen to be shown."
     words = [_difference_words(arms[0], one, result.differences[one.name]) for one in arms[1:]]
     if not words:
         return f"{name} has one arm, {arms[0].name}: there is nothing to compare it with."

@@ -121,11 +121,10 @@ class BundleShelf:
         """Bundles that are wanted and cannot be loaded, and why."""
         return dict(self._troubles)
 
-    def trained_with(self, user: str) -> list[str]:
-        """Names of the bundles that still hold what a viewer did, those that are not in use included."""
+    async def trained_with(self, users: Sequence[str]) -> list[str]:
+        """Names of the bundles that still hold what any of some viewers did, those not in use included."""
         self._look()
-        names = {user} if self._key is None else {user, self._key.hashed(user)}
-        return bundles_with(names, self._folders.values())
+        return await asyncio.to_thread(bundles_with, users, list(self._folders.values()), self._key)
 
     def ready(self) -> Sequence[ReadyBundle]:
         """Everything that is loaded."""

@@ -179,7 +179,14 @@ def forget(hand: Hand, user: str) -> Receipt:
             "ON CONFLICT (hash) DO UPDATE SET time_ms = excluded.time_ms, anew = 0",
             (grave(hand.secret, identity), now_ms),
         )
-    return Receipt(user=user, events=events, impressions=impressions, profile=profile > 0, time_ms=now_ms)
+    return Receipt(
+        user=user,
+        ids=tuple(ids),
+        events=events,
+        impressions=impressions,
+        profile=profile > 0,
+        time_ms=now_ms,
+    )
 
 
 def put_viewers(hand: Hand, viewers: Sequence[ViewerRecord]) -> None:

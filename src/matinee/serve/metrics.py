@@ -49,7 +49,7 @@ class Metrics:
         self.fallbacks = Counter(
             "matinee_fallbacks", "Answers that were not personal though one was asked.", ("bundle",), **made
         )
-        self.events = Counter("matinee_events", "Events that were new and are kept.", **made)
+        self.events = Counter("matinee_events", "Events and impressions that were new and are kept.", **made)
         self.sent_again = Counter("matinee_events_sent_again", "Events and impressions known before.", **made)
         self.store_add = Histogram(
             "matinee_store_add_seconds", "Time until events are durable.", buckets=_LATENCY_S, **made

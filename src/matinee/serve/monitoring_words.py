@@ -50,8 +50,8 @@ def _row(name: str, value: str, words: str, well: bool) -> dict[str, Any]:
 
 
 def _too_few(name: str, found: str) -> dict[str, Any]:
-    wanted = f"{FEWEST_EVENTS} of {FEWEST_VIEWERS} viewers"
-    return _row(name, TOO_FEW, f"{found}: nothing is said of fewer than {wanted}.", True)
+    wanted = f"fewer than {FEWEST_EVENTS}, or of fewer than {FEWEST_VIEWERS} viewers"
+    return _row(name, TOO_FEW, f"{found}: nothing is said of {wanted}.", True)
 
 
 def _coverage_row(found: Figures) -> dict[str, Any]:

@@ -69,6 +69,7 @@ async def forget_viewer(call: Call) -> Reply:
     """Delete a viewer."""
     user = call.path["id"]
     receipt = await call.service.store.forget(user)
+    bundles = await call.service.bundles.trained_with([user, *receipt.ids])
     return said(
         SaidReceipt(
             user=receipt.user,
@@ -76,7 +77,7 @@ async def forget_viewer(call: Call) -> Reply:
             impressions=receipt.impressions,
             profile=receipt.profile,
             time=receipt.time_ms,
-            bundles=call.service.bundles.trained_with(user),
+            bundles=bundles,
         )
     )
 

@@ -187,6 +187,7 @@ class Receipt:
 
     Attributes:
         user: who asked.
+        ids: every id that meant them, the one that stood for all of them first.
         events: events that are gone.
         impressions: impressions that are gone.
         profile: whether a profile is gone.
@@ -194,6 +195,7 @@ class Receipt:
     """
 
     user: str
+    ids: tuple[str, ...]
     events: int
     impressions: int
     profile: bool

@@ -103,8 +103,8 @@ class Bundles(Protocol):
     def names(self) -> Mapping[str, str]:
         """The bundle's name behind each alias."""
 
-    def trained_with(self, user: str) -> list[str]:
-        """Names of the bundles that still hold what a viewer did, until the next fit."""
+    async def trained_with(self, users: Sequence[str]) -> list[str]:
+        """Names of the bundles that still hold what any of some viewers did, until the next fit."""
 
     async def check(self, name: str) -> None:
         """See that a bundle is there and can be read.

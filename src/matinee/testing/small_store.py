@@ -208,14 +208,20 @@ class SmallStore:
         self._events = [one for one in self._events if one.seq not in gone]
         self._shown = [one for one in self._shown if one.seq not in shown]
         profile = self._viewers.pop(who, None) is not None
-        names = {user, who, *(old for old in self._into if self._who(old) == who)}
+        ids = await self.ids_of(user)
+        names = {user, *ids}
         self._into = {old: new for old, new in self._into.items() if old not in names}
         self._dead |= names
         if OPEN_ROUNDS in self._notes:
             self._notes[OPEN_ROUNDS] = left_by(self._notes[OPEN_ROUNDS], names)
         self._died |= dict.fromkeys(names, self._now)
         return Receipt(
-            user=user, events=len(gone), impressions=len(shown), profile=profile, time_ms=self._now
+            user=user,
+            ids=tuple(ids),
+            events=len(gone),
+            impressions=len(shown),
+            profile=profile,
+            time_ms=self._now,
         )
 
     async def forgotten(self, users: Sequence[str]) -> list[bool]:

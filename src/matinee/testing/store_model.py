@@ -152,7 +152,14 @@ class ModelStore:
         self._graves |= ids
         self._began_anew -= ids
         events, impressions = log - len(self._log), shown - len(self._shown)
-        return Receipt(user=user, events=events, impressions=impressions, profile=profile, time_ms=0)
+        return Receipt(
+            user=user,
+            ids=(root, *sorted(ids - {root})),
+            events=events,
+            impressions=impressions,
+            profile=profile,
+            time_ms=0,
+        )
 
     async def forgotten(self, users: Sequence[str]) -> list[bool]:
         """Of the roots."""

@@ -116,6 +116,7 @@ class ViewersTests(StoreStories):
                 1,
                 True,
             )
+            assert receipt.ids == ("ann", "cookie")
             assert before <= receipt.time_ms <= time.time_ns() // 1_000_000
             for name in ("ann", "cookie"):
                 assert await other.history(name, 9) == []
@@ -131,7 +132,7 @@ class ViewersTests(StoreStories):
             await one.add([watched("cookie", "a")])
             assert await other.void_until_ms(["ann", "cookie"]) == [FOR_EVER, receipt.time_ms]
             again = await other.forget("ann")
-            assert (again.events, again.impressions, again.profile) == (0, 0, False)
+            assert (again.ids, again.events, again.impressions, again.profile) == (("ann",), 0, 0, False)
 
         self.tell_two(url, story)
 
