@@ -18,8 +18,11 @@ from matinee.serve.page.frame import Page, render
 from matinee.serve.service import BundleFacts
 
 _METRIC = "ndcg@10"
-# Metrics of one scale, which one axis can hold.
+# How far predicted values are off: less is better.
+_OFF = ("rmse", "mae")
+# Metrics of one scale, which one axis can hold: shares, or what the log's values are counted in.
 _SHARES = ("ndcg", "recall", "hit", "mrr", "map", "precision", "coverage")
+_DRAWN = (*_SHARES, *_OFF)
 
 
 def routes(page: Page) -> list[Route]:
@@ -59,45 +62,57 @@ def verdict(used: BundleFacts | None) -> str:
     told = used.facts.get("verdict")
     if isinstance(told, str) and told:
         return told
-    found = _interval(used.facts.get("metrics", {}).get(_METRIC))
+    metric = _metric(used.facts)
+    found = _interval(used.facts.get("metrics", {}).get(metric))
     tried = {name: mean for name, mean in _tried(used.facts).items() if name != used.recommender}
     if found is None:
         return f"In use is {used.recommender}. This fit was not judged: `matinee compare` judges."
     words = (
-        f"In use is {used.recommender}: {_METRIC} {figure(found[0])} on validation "
+        f"In use is {used.recommender}: {metric} {figure(found[0])} on validation "
         f"({figure(found[1])} to {figure(found[2])})."
     )
     if not tried:
         return words
-    second = max(tried, key=lambda name: tried[name])
+    second = min(tried, key=lambda name: _rank(tried[name], metric))
     next_came = f"next came {second} ({figure(tried[second])})"
-    first = "it came first" if found[0] >= tried[second] else "it did not come first"
+    ahead = _rank(found[0], metric) <= _rank(tried[second], metric)
+    first = "it came first" if ahead else "it did not come first"
     return f"{words} Of {len(tried) + 1} that were tried {first}; {next_came}."
 
 
 def _charts(facts: Mapping[str, Any]) -> list[str]:
     """Dots with intervals: markup."""
-    metrics = facts.get("metrics", {})
+    metrics, chosen_by = facts.get("metrics", {}), _metric(facts)
     dots = []
     for name in sorted(metrics, key=_order):
         found = _interval(metrics[name])
-        if found is not None and name.partition("@")[0] in _SHARES:
+        if found is not None and name.partition("@")[0] in _DRAWN:
             mean, low, high = found
-            dots.append(Dot(label=name, mean=mean, low=low, high=high, strong=name == _METRIC))
+            dots.append(Dot(label=name, mean=mean, low=low, high=high, strong=name == chosen_by))
     charts = []
     if dots:
         charts.append(dot_charts(dots, "on validation, with 95 % interval"))
-    tried = sorted(_tried(facts).items(), key=lambda pair: -pair[1])
+    tried = sorted(_tried(facts).items(), key=lambda pair: _rank(pair[1], chosen_by))
     if len(tried) > 1:
         rows = [Dot(label=name, mean=mean, low=mean, high=mean) for name, mean in tried]
         best = Dot(label=rows[0].label, mean=rows[0].mean, low=rows[0].low, high=rows[0].high, strong=True)
-        charts.append(dot_charts([best, *rows[1:]], f"{_METRIC} of all that were tried"))
+        charts.append(dot_charts([best, *rows[1:]], f"{chosen_by} of all that were tried"))
     return charts
 
 
 def _order(name: str) -> tuple[int, str]:
     kind = name.partition("@")[0]
-    return (_SHARES.index(kind) if kind in _SHARES else len(_SHARES), name)
+    return (_DRAWN.index(kind) if kind in _DRAWN else len(_DRAWN), name)
+
+
+def _metric(facts: Mapping[str, Any]) -> str:
+    """What validation chose by; bundles from before that was written down were chosen by ndcg@10."""
+    return str(facts.get("chosen_metric") or _METRIC)
+
+
+def _rank(mean: float, metric: str) -> float:
+    """A figure as a number of which less is better."""
+    return mean if metric in _OFF else -mean
 
 
 def _tried(facts: Mapping[str, Any]) -> dict[str, float]:
