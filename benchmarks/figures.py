@@ -12,6 +12,7 @@ from typing import Any
 
 import network_figures
 import online_figures
+import rating_figures
 import serving_figures
 
 RESULTS = Path(__file__).parent / "results"
@@ -242,6 +243,7 @@ def page() -> str:
         HEAD,
         *accuracy(),
         *networks(),
+        *rating_figures.rating_lines(load("ratings")),
         *simulated(),
         *demo(),
         *ingest(),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matinee.recommenders.ials import Ials
     from matinee.recommenders.item_knn import ItemKnn
     from matinee.recommenders.popularity import Popularity
+    from matinee.recommenders.rating import Rating
     from matinee.recommenders.recent import Recent
     from matinee.recommenders.transitions import Transitions
     from matinee.recommenders.user_knn import UserKnn
@@ -44,6 +45,7 @@ __all__ = [
     "MatineeError",
     "Model",
     "Popularity",
+    "Rating",
     "Recent",
     "Rules",
     "TopItems",
@@ -69,6 +71,7 @@ _DOORS = {
     "MatineeError": "matinee.core.errors",
     "Model": "matinee.answers.model",
     "Popularity": "matinee.recommenders.popularity",
+    "Rating": "matinee.recommenders.rating",
     "Recent": "matinee.recommenders.recent",
     "Rules": "matinee.answers.rules",
     "TopItems": "matinee.answers.top",

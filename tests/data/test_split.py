@@ -1,4 +1,5 @@
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from matinee.core.errors import InputError, SettingsError
 from matinee.data.queries import Queries
 from matinee.data.split import default_protocol, split_log, tied_times
+from matinee.data.vocabulary import Vocabulary
 from matinee.testing.made_logs import log_of, ragged, random_log
 
 
@@ -237,9 +239,57 @@ def test_what_a_log_does_not_support_is_one_sentence(protocol, more, words):
         split_log(log_of([[0, 1, 2, 3]]), protocol, **more)
 
 
-def test_a_log_whose_target_is_a_value_is_refused():
-    with pytest.raises(SettingsError, match="predicts values"):
-        split_log(log_of([[0, 1, 2, 3]], target="rating"), "random-holdout")
+def rated_log(seed=0, n_viewers=30):
+    """A log whose value tells viewer, item and time apart."""
+    random = np.random.default_rng(seed)
+    rows = [random.permutation(12)[: random.integers(3, 12)].tolist() for _ in range(n_viewers)]
+    times = [np.sort(random.integers(0, 10**6, len(row))).tolist() for row in rows]
+    log = log_of(rows, times=times, target="rating", n_items=12)
+    values = (log.histories.rows() * 100 + log.histories.items).astype(np.float32)
+    return replace(log, histories=replace(log.histories, values=values))
+
+
+@pytest.mark.parametrize("protocol", ["leave-one-out", "time-split", "random-holdout", "new-viewers"])
+def test_queries_know_what_was_given_to_each_target_and_when(protocol):
+    log = rated_log()
+    events = log.histories
+    when = {(v, i): t for v, i, t in zip(events.rows(), events.items, events.times, strict=True)}
+    split = split_log(log, protocol)
+    for queries in (split.validation, split.test, split.newcomers, split.test.take(np.array([0]))):
+        owners = np.repeat(queries.viewers, np.diff(queries.targets.offsets))
+        np.testing.assert_array_equal(queries.values, owners * 100 + queries.targets.values)
+        pairs = zip(owners, queries.targets.values, strict=True)
+        np.testing.assert_array_equal(queries.times, [when[pair] for pair in pairs])
+    assert len(split.test) > 0
+
+
+def test_a_given_tests_values_stay_with_their_items_and_viewers_also_where_the_log_lacks_them():
+    log = rated_log(n_viewers=4)
+    test = log_of([[11, 3, 5, 4], [2, 1]], times=[[1, 2, 3, 4], [5, 6]], target="rating")
+    values = np.array([1, 2, 3, 4, 5, 6], np.float32)
+    test = replace(test, histories=replace(test.histories, values=values), viewers=Vocabulary(["v1", "new"]))
+    ids = [*[f"i{n}" for n in range(4)], "x", "y", *[f"i{n}" for n in range(6, 12)]]
+    test = replace(test, items=Vocabulary(ids))
+    known = set(log.histories.row(1).tolist())
+    queries = split_log(log, "given", test=test).division.test
+    told = dict(zip(queries.viewers.tolist(), range(2), strict=True))
+    own = slice(*queries.targets.offsets[[told[1], told[1] + 1]])
+    # Of v1 the items x and y come first, which the log lacks; then what v1 had not rated yet.
+    fair = [(code, value) for code, value in ((3, 2.0), (11, 1.0)) if code not in known]
+    assert queries.targets.values[own].tolist() == [-1, -1, *[code for code, _ in fair]]
+    assert queries.values[own].tolist() == [3.0, 4.0, *[value for _, value in fair]]
+    other = slice(*queries.targets.offsets[[told[-1], told[-1] + 1]])
+    assert queries.values[other].tolist() == [6.0, 5.0]
+    assert queries.times[other].tolist() == [6, 5]
+
+
+def test_a_test_without_values_judges_no_prediction():
+    with pytest.raises(SettingsError, match="The test has no values"):
+        split_log(rated_log(), "given", test=log_of([[1, 2]], target="rating"))
+
+
+def test_a_ranking_does_not_carry_values_along():
+    assert split_log(replace(rated_log(), target=None), "random-holdout").test.values is None
 
 
 def test_a_log_too_short_to_judge_by_says_so():

@@ -19,7 +19,7 @@ from matinee.recipes import choose as choosing
 from matinee.recipes import fit as fitting
 from matinee.recipes.fit import FitOptions, fit_bundle, fit_model
 from matinee.recipes.look_ahead import check_folder
-from matinee.recipes.rows import PEOPLE, default_rows
+from matinee.recipes.rows import PEOPLE, default_rows, predicts_values
 from matinee.testing.made_logs import log_of, ragged
 
 DATA = Path(os.environ.get("MATINEE_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
@@ -123,6 +123,11 @@ def test_every_recommender_answers_alike_from_its_bundle(log, tmp_path, name):
     from dataclasses import replace
 
     log = replace(log, **more)
+    if predicts_values(name):
+        values = 1 + np.arange(len(log)) * 7 % 5
+        log = replace(
+            log, target="rating", histories=replace(log.histories, values=values.astype(np.float32))
+        )
     model = matinee.fit(log, name)
     model.save(tmp_path / "b")
     loaded = load(tmp_path / "b")
@@ -215,13 +220,15 @@ def test_the_events_are_those_that_were_learnt_with_the_logs_own_beside(log, tmp
     assert len(load(tmp_path / "b").log) == 660
 
 
-def test_ratings_to_be_predicted_are_refused_as_by_a_comparison(log, tmp_path):
+def test_who_ranks_and_who_predicts_values_are_not_taken_for_each_other(log, tmp_path):
     rated = replace(log, target="rating")
-    with pytest.raises(SettingsError, match="no recommender here predicts values"):
+    with pytest.raises(SettingsError, match="popularity ranks items and predicts no value"):
         fit_bundle(rated, tmp_path / "b", FitOptions(recommender="popularity"))
     assert not (tmp_path / "b").exists()
-    with pytest.raises(SettingsError, match="no recommender here predicts values"):
-        matinee.compare(rated)
+    with pytest.raises(SettingsError, match="popularity ranks items and predicts no value"):
+        matinee.compare(rated, ["popularity"])
+    with pytest.raises(SettingsError, match="rating predicts the values of events: say --target rating"):
+        matinee.compare(log, ["rating"])
 
 
 @pytest.mark.parametrize("name", PEOPLE)
@@ -234,6 +241,8 @@ def test_what_needs_people_is_all_that_a_bundle_refuses_without_them(log, tmp_pa
     befriended = replace(log, friends=ragged([[1], *[[] for _ in range(log.n_viewers - 1)]]))
     refused = set()
     for name in matinee.recommenders():
+        if predicts_values(name):
+            continue
         model = fitting.make_recommender(name, {}).fit(befriended)
         try:
             model.save(tmp_path / name, histories=False)

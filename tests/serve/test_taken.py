@@ -89,3 +89,10 @@ def test_a_deluge_of_kinds_takes_no_memory(live):
     taken = reading.take(seen(*(("i1", f"kind {n}") for n in range(3000))), live, -1, 5000)
     assert len(items(taken)) == 3000
     assert len(reading._kinds) <= 1000
+
+
+def test_values_come_along_where_they_are_what_is_predicted(live):
+    events = seen(("i1", "rating", 5.0), ("ghost", "rating", 2.0), ("i3", "watch"))
+    taken = Reading(KindsMean(target="rating"), "time").take(events, live, -1, 200)
+    np.testing.assert_array_equal(taken.asker.histories.values, np.array([5.0, np.nan], np.float32))
+    assert Reading(KindsMean(), "time").take(events, live, -1, 200).asker.histories.values is None

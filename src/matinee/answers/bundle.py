@@ -33,7 +33,7 @@ import pyarrow as pa
 from matinee.answers import tables
 from matinee.answers.compact import compact
 from matinee.answers.context import Context
-from matinee.answers.golden import check_golden, golden_answers, golden_queries
+from matinee.answers.golden import check_golden, golden_answers, golden_queries, golden_values
 from matinee.answers.index.build import LARGE, QUERIES, build
 from matinee.answers.index.found import Index
 from matinee.answers.index.queries import drawn_histories
@@ -203,7 +203,9 @@ def _fill(folder: Path, content: Content, indices: Mapping[str, Any]) -> None:
             lists: Ragged | None = getattr(log, name)
             if lists is not None:
                 tables.write_ragged(folder / f"{name}.parquet", lists, column)
-    golden = golden_answers(content.scorer(), golden_queries(content.popularity), log.n_items)
+    queries, settings = golden_queries(content.popularity), content.parts[content.name].settings
+    told = golden_values(queries, (settings["low"], settings["high"])) if "high" in settings else None
+    golden = golden_answers(content.scorer(), queries, log.n_items, told)
     (folder / "golden.json").write_text(json.dumps({"queries": golden}), encoding="utf-8")
     write_manifest(
         folder,

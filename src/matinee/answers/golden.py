@@ -7,6 +7,7 @@ they were meant. The queries are made up from the catalogue, so that they give n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,14 +35,28 @@ def golden_queries(popularity: Float32) -> list[list[int]]:
     return [[int(code) for code in random.choice(watched, size=1 + n)] for n in range(QUERIES)]
 
 
-def golden_answers(scorer: Scorer, queries: Sequence[Sequence[int]], n_items: int) -> list[dict[str, Any]]:
+def golden_values(queries: Sequence[Sequence[int]], scale: tuple[float, float]) -> list[list[float]]:
+    """What a model of values is told of each item of each query: numbers drawn from the log's scale."""
+    random = generator(0, "golden values")
+    return [[round(float(one), 3) for one in random.uniform(*scale, len(query))] for query in queries]
+
+
+def golden_answers(
+    scorer: Scorer,
+    queries: Sequence[Sequence[int]],
+    n_items: int,
+    values: Sequence[Sequence[float]] | None = None,
+) -> list[dict[str, Any]]:
     """Each query with the codes and scores of its best ten items."""
     if not queries:
         return []
-    codes, scores = top_k(_scores(scorer, queries), min(_K, n_items), shuffle_keys(n_items))
+    asked: list[dict[str, Any]] = [{"history": list(query)} for query in queries]
+    for one, told in zip(asked, values or (), strict=False):
+        one["values"] = list(told)
+    codes, scores = top_k(_scores(scorer, asked), min(_K, n_items), shuffle_keys(n_items))
     return [
-        {"history": list(query), "items": row.tolist(), "scores": [float(one) for one in values]}
-        for query, row, values in zip(queries, codes, scores, strict=True)
+        {**one, "items": row.tolist(), "scores": [float(score) for score in best]}
+        for one, row, best in zip(asked, codes, scores, strict=True)
     ]
 
 
@@ -53,7 +68,7 @@ def check_golden(scorer: Scorer, golden: Sequence[Mapping[str, Any]], place: str
     """
     for start in range(0, len(golden), _TOGETHER):
         some = golden[start : start + _TOGETHER]
-        scores = _scores(scorer, [one["history"] for one in some])
+        scores = _scores(scorer, some)
         for row, one in enumerate(some):
             if _differs(scores[row], one):
                 raise BundleError(
@@ -72,5 +87,9 @@ def _differs(scores: Float32, golden: Mapping[str, Any]) -> bool:
     return bool(np.abs(found - told).max() > room or (len(better) and better.max() > told.min() + room))
 
 
-def _scores(scorer: Scorer, queries: Sequence[Sequence[int]]) -> Float32:
-    return np.asarray(scorer.score(newcomers(histories_of(queries))), dtype=np.float32)
+def _scores(scorer: Scorer, queries: Sequence[Mapping[str, Any]]) -> Float32:
+    histories = histories_of([one["history"] for one in queries])
+    if all("values" in one for one in queries):
+        told = [value for one in queries for value in one["values"]]
+        histories = replace(histories, values=np.array(told, dtype=np.float32))
+    return np.asarray(scorer.score(newcomers(histories)), dtype=np.float32)

@@ -20,9 +20,10 @@ from matinee.answers.rules import Rules, Shelf
 from matinee.answers.scorers import Context, make_scorer
 from matinee.answers.top import TopItems, asked_of, top_k
 from matinee.core.errors import InputError
-from matinee.core.promise import Log, Part, Scorer
+from matinee.core.promise import Log, Part, Predicts, Scorer
 from matinee.core.seeds import shuffle_keys
 from matinee.core.types import Askers, Bool, Float32, Int32, Int64, histories_of, newcomers
+from matinee.data.meaning import RATING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,28 @@ class Model:
         """
         return self._scores(askers)[0]
 
+    def values(self, askers: Askers, rows: Int64, items: Int32, times: Int64 | None) -> Float32:
+        """The values that askers would give, of a model that predicts values.
+
+        Args:
+            askers: who.
+            rows: int64, shape (n,), rising: which asker each question is about.
+            items: int32, shape (n,): item codes; -1: an item that the catalogue lacks.
+            times: int64, shape (n,), milliseconds: when; None where that is not known.
+
+        Returns:
+            float32, shape (n,), within the log's scale.
+
+        Raises:
+            InputError: the model ranks items and predicts no value.
+        """
+        scorer = self.scorer
+        if not isinstance(scorer, Predicts):
+            raise InputError(
+                f"{self.name} ranks items and predicts no value: fit rating with --target rating."
+            )
+        return scorer.values(askers, rows, items, times)
+
     def recommend(self, users: Sequence[str], k: int = 10, *, rules: Rules | None = None) -> TopItems:
         """The best items for viewers of the log; a newcomer is answered with what is popular.
 
@@ -93,19 +116,28 @@ class Model:
         return self.top_items(asked_of(users), codes, scores, personal)
 
     def recommend_history(
-        self, histories: Sequence[Sequence[str]], k: int = 10, *, rules: Rules | None = None
+        self,
+        histories: Sequence[Sequence[str]],
+        k: int = 10,
+        *,
+        values: Sequence[Sequence[float]] | None = None,
+        rules: Rules | None = None,
     ) -> TopItems:
         """The best items for people of whom only a history is known.
 
         Args:
             histories: lists of item ids, oldest first; unknown ids are ignored and counted in `unknown`.
             k: how many items.
+            values: what was given to each item, for a model of values; NaN where it is not known.
             rules: what must not be shown, beside what is in the history.
 
         Returns:
             TopItems: items (n, k), scores (n, k), sources, unknown (n,).
+
+        Raises:
+            InputError: there is not one value for each item.
         """
-        askers, unknown = self.newcomers(histories)
+        askers, unknown = self.newcomers(histories, values)
         codes, scores, personal = self.answer(askers, k, Shelf(self.log, rules or Rules()))
         asked = asked_of([str(row) for row in range(len(askers))])
         return self.top_items(asked, codes, scores, personal, unknown=unknown, column="history")
@@ -177,15 +209,32 @@ class Model:
             )
         return Askers(histories=self.log.histories.take(codes), viewers=codes)
 
-    def newcomers(self, histories: Sequence[Sequence[str]]) -> tuple[Askers, Int64]:
-        """Askers from lists of item ids, and how many ids of each the catalogue lacks."""
+    def newcomers(
+        self, histories: Sequence[Sequence[str]], values: Sequence[Sequence[float]] | None = None
+    ) -> tuple[Askers, Int64]:
+        """Askers from lists of item ids and what was given to each, and how many ids the catalogue lacks.
+
+        Raises:
+            InputError: there is not one value for each item, or `histories` are no lists.
+        """
         _refuse_text(histories, "history")
         for history in histories:
             _refuse_text(history, "item")
         known = [[int(code) for code in self.log.items.codes(list(ids))] for ids in histories]
         kept = [[code for code in row if code >= 0] for row in known]
         unknown = [len(all_) - len(row) for all_, row in zip(known, kept, strict=True)]
-        return newcomers(histories_of(kept)), np.array(unknown, dtype=np.int64)
+        found = histories_of(kept)
+        if values is not None:
+            if [len(row) for row in values] != [len(row) for row in known]:
+                raise InputError("Give one value for each item of a history, or none at all.")
+            told = [
+                value
+                for codes, row in zip(known, values, strict=True)
+                for code, value in zip(codes, row, strict=True)
+                if code >= 0
+            ]
+            found = replace(found, values=np.array(told, dtype=np.float32))
+        return newcomers(found), np.array(unknown, dtype=np.int64)
 
     def answer(self, askers: Askers, k: int, shelf: Shelf) -> tuple[Int32, Float32, Bool]:
         """The best items for askers, in batches of bounded memory.
@@ -239,6 +288,8 @@ class Model:
             return [[POPULAR] for _ in items]
         kinds = asker.histories.kinds
         verbs = [] if kinds is None else [verb_of(self.log.kinds[kind]) for kind in kinds]
+        if self.log.target == RATING:
+            verbs = [verb_of(RATING)] * len(asker.histories.items)
         return reasons(
             self.scorer, asker, items, lambda code: self.title(code) or self.log.items.id(code), verbs
         )

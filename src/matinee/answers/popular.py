@@ -6,7 +6,7 @@ import numpy as np
 
 from matinee.answers.context import Context
 from matinee.core.promise import Part
-from matinee.core.types import Askers, Bool, Float32, Int32
+from matinee.core.types import Askers, Bool, Float32, Int32, Int64
 
 
 class PopularScorer:
@@ -23,6 +23,12 @@ class PopularScorer:
     def score(self, askers: Askers) -> Float32:
         """The same scores for each asker."""
         return np.tile(self._scores, (len(askers), 1))
+
+    def values(self, askers: Askers, rows: Int64, items: Int32, times: Int64 | None) -> Float32:
+        """The score of some items as a value: of a model that predicts the same for everybody."""
+        del askers, rows, times
+        lacking = np.float32(self._scores.mean()) if len(self._scores) else np.float32(0.0)
+        return np.where(items >= 0, self._scores[items], lacking).astype(np.float32)
 
     def personal(self, askers: Askers) -> Bool:
         """Whether anything is known of an asker: where nothing is, nobody could say anything personal."""

@@ -12,6 +12,8 @@ from matinee.answers.neighbours import NeighboursScorer
 from matinee.answers.network import NetworkScorer
 from matinee.answers.popular import PopularScorer
 from matinee.answers.product import ProductScorer
+from matinee.answers.value_neighbours import ValueNeighboursScorer
+from matinee.answers.values import ValuesScorer
 from matinee.core.errors import SettingsError, unknown_name
 from matinee.core.promise import Part, Scorer
 
@@ -24,6 +26,8 @@ SCORERS: dict[str, Callable[[Part, Context], Scorer]] = {
     "neighbours": NeighboursScorer,
     "network": NetworkScorer,
     "popular": PopularScorer,
+    "value_neighbours": ValueNeighboursScorer,
+    "values": ValuesScorer,
 }
 
 # Those that are made of the scorers of other parts, in the order of the part's setting `parts`.

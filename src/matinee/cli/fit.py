@@ -152,10 +152,14 @@ def _summary(facts: Mapping[str, Any], viewer: str) -> Iterator[str]:
     if facts.get("note"):
         yield f"Note: {facts['note']}"
     if facts["tried"]:
-        tried = sorted(facts["tried"].items(), key=lambda pair: -(pair[1] or 0.0))
+        least = facts["chosen_metric"] == "rmse"
+        tried = sorted(
+            facts["tried"].items(), key=lambda pair: (pair[1] or 9e9) if least else -(pair[1] or 0.0)
+        )
         words = ", ".join(f"{name} {'failed' if mean is None else f'{mean:.4f}'}" for name, mean in tried)
         because = f", {facts['chosen_by_because']}" if facts["chosen_by_because"] else ""
-        yield f"Chosen on validation ({facts['chosen_by']}{because}; NDCG@10): {words}."
+        by = f"{facts['chosen_by']}{because}; {facts['chosen_metric'].upper()}"
+        yield f"Chosen on validation ({by}): {words}."
     yield from facts["left_out"]
     if facts["trained"]:
         yield f"Trained: {trained_words(facts['trained'])}."

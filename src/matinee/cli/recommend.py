@@ -29,6 +29,10 @@ def command(
         list[str] | None,
         typer.Option("--history", metavar="ID", help="An item somebody watched, oldest first; repeatable."),
     ] = None,
+    values: Annotated[
+        list[float] | None,
+        typer.Option("--value", metavar="N", help="What each --history was given, for ratings; repeatable."),
+    ] = None,
     users: Annotated[
         str | None,
         typer.Option("--users", metavar="FILE", help="A list for each of these viewers, one a line."),
@@ -81,7 +85,7 @@ def command(
     if in_bulk:
         _everybody(output, opened, str(output_path), users, k, rules)
     else:
-        _one(output, opened, user, history or [], k, rules)
+        _one(output, opened, user, (history or [], values or []), k, rules)
 
 
 def _one_user(ids: list[str]) -> str | None:
@@ -163,12 +167,17 @@ def _loaded(output: Output, bundle: str, rules: Rules, seed: int) -> Model:
 
 
 def _one(
-    output: Output, opened: Callable[[], Model], user: str | None, history: list[str], k: int, rules: Rules
+    output: Output,
+    opened: Callable[[], Model],
+    user: str | None,
+    told: tuple[list[str], list[float]],
+    k: int,
+    rules: Rules,
 ) -> None:
     from matinee.cli.lists import table_of
     from matinee.recipes.recommend import recommend_one
 
-    found = recommend_one(opened(), user=user, history=history, k=k, rules=rules)
+    found = recommend_one(opened(), user=user, history=told[0], values=told[1], k=k, rules=rules)
     for line in _about(found):
         output.say(line)
     if found["items"]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee.core.types import Askers, Float32, Histories, Int32, Ragged
+from matinee.core.types import Askers, Float32, Histories, Int32, Int64, Ragged
 
 
 class Log(Protocol):
@@ -81,6 +81,24 @@ class Scorer(Protocol):
         """Likeness of every item to each of some items: float32, shape (len(items), items)."""
 
 
+@runtime_checkable
+class Predicts(Protocol):
+    """What a scorer of values can do too."""
+
+    def values(self, askers: Askers, rows: Int64, items: Int32, times: Int64 | None) -> Float32:
+        """The value that some askers would give to some items at some moments.
+
+        Args:
+            askers: who.
+            rows: int64, shape (n,), rising: which asker each question is about.
+            items: int32, shape (n,): item codes; -1: an item that the catalogue lacks.
+            times: int64, shape (n,), milliseconds: when; None where that is not known.
+
+        Returns:
+            float32, shape (n,), within the log's scale.
+        """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Needs:
     """What a fit will take, predicted before it starts.
@@ -100,7 +118,8 @@ class Recommender(Protocol):
     A keeper also has the class attributes `Config` (its frozen dataclass) and `space` (what a search may
     change: setting -> `Choice` or `Span`), and a constructor that takes the config's fields as keywords. Its
     `fit(log, *, seed=0)` returns a `matinee.answers.model.Model`. Where it has `variants`, a tuple of
-    settings, `compare` always tries each on validation beside the default.
+    settings, `compare` always tries each on validation beside the default. Where `predicts` is "value" it
+    learns the values of events, and its scorer `Predicts` them; else it ranks items.
     """
 
     @property

@@ -18,13 +18,14 @@ from matinee.core.errors import InputError
 from matinee.core.seeds import generator
 from matinee.core.types import Bool, Float64, Int64, Ragged
 from matinee.data.log import InteractionLog
+from matinee.data.meaning import RATING
 from matinee.data.negatives import (
     negatives_before,
     negatives_by_events,
     negatives_less_targets,
     negatives_of,
 )
-from matinee.data.queries import Queries, first_seen, item_set_queries, next_event_queries
+from matinee.data.queries import Queries, first_seen, item_set_queries, next_event_queries, with_values
 
 _FEWEST_EVENTS = 3
 
@@ -373,7 +374,11 @@ def _foreign_queries(log: InteractionLog, test: InteractionLog) -> Queries:
         log.histories, offsets=np.concatenate([offsets, np.full(len(strangers), offsets[-1], dtype=np.int64)])
     )
     about = {"n_items": log.n_items, "repeats": log.repeats, "negatives": log.negatives}
-    queries = item_set_queries(source, viewer_of[rows], item_of[test.histories.items[wanted]], about)
+    items = item_of[test.histories.items[wanted]]
+    queries = item_set_queries(source, viewer_of[rows], items, about)
+    if log.target == RATING:
+        events = replace(test.histories.keep(wanted), items=items)
+        queries = with_values(queries, viewer_of[rows], events)
     return replace(
         queries, source=log.histories, viewers=np.where(queries.viewers >= known, -1, queries.viewers)
     )

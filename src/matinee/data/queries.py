@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee.core.types import Askers, Bool, Histories, Int32, Int64, Ragged
+from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64, Ragged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,8 @@ class Queries:
         n_items: size of the catalogue.
         repeats: whether an item of the history is a fair answer.
         left_out: targets left out because the history has them already.
+        values: float32, shape (targets,): what each target was given, where the log's target is the value.
+        times: int64, shape (targets,), milliseconds: when; None without times, or where values are not asked.
     """
 
     source: Histories
@@ -38,6 +40,8 @@ class Queries:
     n_items: int
     repeats: bool = False
     left_out: int = 0
+    values: Float32 | None = None
+    times: Int64 | None = None
 
     def __len__(self) -> int:
         """Number of queries."""
@@ -75,6 +79,8 @@ class Queries:
             viewers=self.viewers[picked],
             ends=self.ends[picked],
             targets=take_rows(self.targets, picked),
+            values=None if self.values is None else self.values[_entries(self.targets, picked)],
+            times=None if self.times is None else self.times[_entries(self.targets, picked)],
         )
 
     @property
@@ -87,9 +93,38 @@ def take_rows(ragged: Ragged, rows: NDArray[np.integer]) -> Ragged:
     """Some rows of a ragged array, in the order asked."""
     lengths = np.diff(ragged.offsets)[rows]
     offsets = _offsets(lengths)
-    picked = np.repeat(ragged.offsets[:-1][rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
+    picked = _entries(ragged, rows)
     weights = None if ragged.weights is None else ragged.weights[picked]
     return Ragged(values=ragged.values[picked], offsets=offsets, weights=weights)
+
+
+def _entries(ragged: Ragged, rows: NDArray[np.integer]) -> Int64:
+    """Positions of the entries of some rows, in the order asked."""
+    lengths = np.diff(ragged.offsets)[rows]
+    offsets = _offsets(lengths)
+    entries: Int64 = np.repeat(ragged.offsets[:-1][rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
+    return entries
+
+
+def with_values(queries: Queries, viewers: Int64, events: Histories) -> Queries:
+    """The same queries, knowing what was given to each target, and when.
+
+    Args:
+        queries: made of these events; -1 among their targets are items that the catalogue lacks.
+        viewers: int64, shape (events,): the viewer of each event, as in `queries.viewers`.
+        events: the events, viewer by viewer; of several with the same item the first is told.
+    """
+    width = queries.n_items + 1
+    keys = viewers * width + events.items + 1
+    order = np.argsort(keys, kind="stable")
+    owners = np.repeat(queries.viewers, np.diff(queries.targets.offsets))
+    wanted = owners * width + queries.targets.values + 1
+    # A viewer's targets that the catalogue lacks stand first and look alike: each is an event of its own.
+    place = np.arange(len(wanted)) - np.repeat(queries.targets.offsets[:-1], np.diff(queries.targets.offsets))
+    again = np.where(queries.targets.values < 0, place, 0)
+    picked = order[np.searchsorted(keys[order], wanted) + again]
+    values = np.asarray(events.values, dtype=np.float32)[picked]
+    return replace(queries, values=values, times=None if events.times is None else events.times[picked])
 
 
 def first_seen(histories: Histories, n_items: int, viewers: Bool) -> Int64:

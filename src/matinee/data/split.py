@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from matinee.core.errors import SettingsError, unknown_name
-from matinee.core.types import Ragged
+from matinee.core.types import Bool, Ragged
 from matinee.data.fingerprint import fingerprint_ids
 from matinee.data.log import InteractionLog
+from matinee.data.meaning import RATING
 from matinee.data.protocols import PROTOCOLS, Division, DivisionOptions
-from matinee.data.queries import Queries
+from matinee.data.queries import Queries, with_values
 
 TARGETS = ("next", "successive")
 
@@ -141,6 +142,8 @@ def split_log(
         raise unknown_name("protocol", protocol, PROTOCOLS)
     _check(log, protocol, targets, test)
     division = PROTOCOLS[protocol](log, DivisionOptions(targets=targets, seed=seed, test=test))
+    if log.target == RATING:
+        division = _with_told_values(log, division)
     if not len(division.test):
         raise SettingsError(
             f"Nothing to judge by: {protocol} leaves no test target, because no viewer has three events with "
@@ -174,17 +177,20 @@ def tied_times(log: InteractionLog) -> float | None:
     return float(tied.mean())
 
 
-def refuse_values(log: InteractionLog) -> None:
-    """Refuse a log whose ratings are to be predicted, which nothing here does.
+def _with_told_values(log: InteractionLog, division: Division) -> Division:
+    """The same division of a log whose target is the value: its queries know what was given."""
+    rows = log.histories.rows().astype(np.int64)
 
-    Raises:
-        SettingsError: the log's target is the rating's value.
-    """
-    if log.target == "rating":
-        raise SettingsError(
-            "The log's target is the rating's value, and no recommender here predicts values: leave --target "
-            "rating out, or say which ratings count (--positive rating>=4)."
-        )
+    def told(queries: Queries, held: Bool) -> Queries:
+        if queries.values is not None:
+            return queries
+        return with_values(queries, rows[held], log.histories.keep(held))
+
+    return replace(
+        division,
+        validation=told(division.validation, ~division.train),
+        test=told(division.test, ~division.both),
+    )
 
 
 def _check(log: InteractionLog, protocol: str, targets: str, test: InteractionLog | None) -> None:
@@ -199,4 +205,8 @@ def _check(log: InteractionLog, protocol: str, targets: str, test: InteractionLo
             "leave-one-out needs an order of events, and this log has neither times nor an order column: "
             "take random-holdout."
         )
-    refuse_values(log)
+    if test is not None and log.target == RATING and test.histories.values is None:
+        raise SettingsError(
+            "The test has no values to judge predictions by: say which column they are in "
+            "(--columns value=NAME)."
+        )

@@ -13,11 +13,10 @@ import numpy as np
 
 from matinee.answers.top import top_k
 from matinee.core.errors import MatineeError
-from matinee.core.seeds import generator, shuffle_keys
-from matinee.core.statistics import MOST_WITNESSES, witness_groups
+from matinee.core.seeds import shuffle_keys
 from matinee.core.types import Askers, Bool, Float32, Int32, Int64
 from matinee.data.queries import Queries
-from matinee.evaluate.evidence import Evidence
+from matinee.evaluate.evidence import Evidence, joined_viewers
 from matinee.evaluate.metrics import coverage_of, metrics_at, novelty_of, rank_targets
 
 Scores = Callable[[Askers], Float32]
@@ -60,14 +59,7 @@ class Judgement:
         so that it moves nothing.
         """
         names = list(self.metrics)
-        owners = self.viewers.copy()
-        strangers = owners < 0
-        owners[strangers] = -1 - np.arange(int(strangers.sum()))
-        _, groups = np.unique(owners, return_inverse=True)
-        n = int(groups.max()) + 1 if len(groups) else 0
-        joined = witness_groups(n, generator(0, "witnesses"))
-        if joined is not None:
-            groups, n = joined[groups], MOST_WITNESSES
+        groups, n = joined_viewers(self.viewers)
         sums = np.zeros((n, len(names)))
         for column, name in enumerate(names):
             values = self.metrics[name].astype(np.float64)

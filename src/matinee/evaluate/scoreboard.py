@@ -15,7 +15,8 @@ import numpy as np
 from matinee.core.errors import InputError
 from matinee.core.statistics import Interval, bootstrap_means, holm, interval_of, sign_flip_p
 from matinee.core.types import Float64
-from matinee.evaluate.evidence import Evidence
+from matinee.evaluate.aim import Aim, aim_of
+from matinee.evaluate.evidence import Evidence, read
 from matinee.evaluate.verdict import Findings, verdict
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Row:
         settings: every setting of the fit that was scored.
         evidence: what the test came to; None where it failed.
         newcomers: what the test came to for viewers without a past; None where there are none.
-        validation: ndcg@k on validation, k the first length asked; NaN where there is none.
+        validation: the aim's metric on validation, such as ndcg@10 or rmse; NaN where there is none.
         costs: each of `COSTS`.
         tries: what the search tried: settings, value on validation, CPU-seconds, error.
         error: why it failed, one sentence; else empty.
@@ -111,20 +112,21 @@ def make_scoreboard(
     """Put a table together: intervals, pairs, the verdict.
 
     Args:
-        about: what is known of log and protocol: the other keys of the JSON.
+        about: what is known of log and protocol: the other keys of the JSON; `target` tells what is judged.
         rows: the recommenders, in the table's order; their evidence has the same viewers.
         at: lengths of the list; the verdict speaks of the first.
         seed: seed of the draws.
     """
+    aim = aim_of(about.get("target"), at)
     judged = [row for row in rows if row.evidence is not None]
     ranked = sorted(
-        (row for row in judged if not math.isnan(row.validation)), key=lambda row: -row.validation
+        (row for row in judged if not math.isnan(row.validation)), key=lambda row: -aim.worth(row.validation)
     )
     # One alone is chosen without asking validation.
     ranking = [row.name for row in ranked] or [row.name for row in judged if len(judged) == 1]
     evidence = {row.name: row.evidence for row in judged if row.evidence is not None}
     intervals, drawn = _intervals(evidence, seed)
-    pairs = _pairs(evidence, drawn, ranking, at, seed)
+    pairs = _pairs(evidence, drawn, ranking, aim.paired, seed)
     newcomers = {row.name: row.newcomers for row in judged if row.newcomers is not None}
     theirs = _intervals(newcomers, seed)[0]
     facts = {
@@ -134,7 +136,7 @@ def make_scoreboard(
         "chosen_on_validation": ranking[0] if ranking else None,
         "pairs": pairs,
     }
-    facts["verdict"] = verdict(_findings(facts, evidence, ranking, at[0]))
+    facts["verdict"] = verdict(_findings(facts, evidence, ranking, aim))
     return Scoreboard(facts=facts, evidence=evidence)
 
 
@@ -152,7 +154,10 @@ def _intervals(
     drawn = dict(zip(evidence, means, strict=True))
     intervals = {}
     for name, one in evidence.items():
-        intervals[name] = {m: interval_of(one.mean(m), drawn[name][:, c]) for c, m in enumerate(one.names)}
+        intervals[name] = {
+            metric: interval_of(one.mean(metric), read(metric, drawn[name][:, column]))
+            for column, metric in enumerate(one.names)
+        }
         # The share of the catalogue is a fact about these lists, not an estimate.
         for metric, share in one.coverage.items():
             intervals[name][metric] = Interval(mean=share, low=share, high=share)
@@ -163,10 +168,10 @@ def _pairs(
     evidence: Mapping[str, Evidence],
     drawn: Mapping[str, Float64],
     ranking: Sequence[str],
-    at: Sequence[int],
+    metrics: Sequence[str],
     seed: int,
 ) -> list[dict[str, Any]]:
-    """All paired differences in ndcg and recall.
+    """All paired differences in some metrics; what is tested of `rmse` are the squares behind it.
 
     `p_holm` is adjusted over the family "every other recommender against the chosen one", one family for each
     metric; whoever looks at several metrics tests several families.
@@ -177,7 +182,6 @@ def _pairs(
     couples = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     if not couples:
         return []
-    metrics = [f"{kind}@{k}" for k in at for kind in ("ndcg", "recall")]
     gaps = [evidence[a].column(metric) - evidence[b].column(metric) for metric in metrics for a, b in couples]
     # All in one call: the signs are drawn once.
     chances = sign_flip_p(np.stack(gaps, axis=1), seed=seed).reshape(len(metrics), len(couples))
@@ -188,7 +192,8 @@ def _pairs(
         column = list(evidence[names[0]].names).index(metric)
         for place, (a, b) in enumerate(couples):
             gap = interval_of(
-                evidence[a].mean(metric) - evidence[b].mean(metric), drawn[a][:, column] - drawn[b][:, column]
+                evidence[a].mean(metric) - evidence[b].mean(metric),
+                read(metric, drawn[a][:, column]) - read(metric, drawn[b][:, column]),
             )
             found.append(
                 {"a": a, "b": b, "metric": metric, **gap.to_json()}
@@ -215,21 +220,24 @@ def _row_facts(
 
 
 def _findings(
-    facts: Mapping[str, Any], evidence: Mapping[str, Evidence], ranking: Sequence[str], k: int
+    facts: Mapping[str, Any], evidence: Mapping[str, Evidence], ranking: Sequence[str], aim: Aim
 ) -> Findings:
-    metric = f"ndcg@{k}"
+    k = 0 if aim.values else aim.at[0]
     queries = int(next(iter(evidence.values())).counts.sum()) if evidence else 0
     return Findings(
         targets=facts["targets"],
         viewers=facts["asked_viewers"],
         single=facts["targets"] == queries,
         k=k,
-        held={name: one.mean(f"hit@{k}") for name, one in evidence.items()},
+        held={} if aim.values else {name: one.mean(f"hit@{k}") for name, one in evidence.items()},
+        errors={name: (one.mean("rmse"), one.mean("mae")) for name, one in evidence.items()}
+        if aim.values
+        else {},
         ranking=ranking,
         pairs={
-            pair["b"]: (pair["mean"], pair["p_holm"])
+            pair["b"]: (aim.worth(pair["mean"]), pair["p_holm"])
             for pair in facts["pairs"]
-            if pair["metric"] == metric and pair["p_holm"] is not None
+            if pair["metric"] == aim.metric and pair["p_holm"] is not None
         },
     )
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 FEWEST_TARGETS = 2_000
 FEWEST_VIEWERS = 200
 LEVEL = 0.05
 
 POPULARITY = "popularity"
+# What predictions of values are held against: the best of these that is in the table.
+AVERAGES = {"rating_biases": "items' and viewers' averages", "rating_mean": "the mean alone"}
 
 _NUMBERS = {1: "one", 3: "three", 5: "five", 10: "ten", 20: "twenty", 50: "fifty", 100: "a hundred"}
 
@@ -25,7 +27,8 @@ class Findings:
         k: length of the shelf.
         held: recommender -> share of queries whose shelf held a target (hit@k).
         ranking: recommenders by their score on validation, best first.
-        pairs: recommender -> (mean, p_holm) of the chosen one less it, in ndcg@k.
+        pairs: recommender -> (mean, p_holm) of how much better the chosen one is, in what chose it.
+        errors: recommender -> (RMSE, MAE), where values are predicted; else empty, and `held` is not.
     """
 
     targets: int
@@ -35,11 +38,12 @@ class Findings:
     held: Mapping[str, float]
     ranking: Sequence[str]
     pairs: Mapping[str, tuple[float, float]]
+    errors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def verdict(found: Findings) -> str:
     """The verdict on a table."""
-    if not found.held:
+    if not (found.held or found.errors):
         return "No verdict: no recommender could be fitted."
     if too_few(found):
         return (
@@ -49,6 +53,8 @@ def verdict(found: Findings) -> str:
     if not found.ranking:
         return "No verdict: validation had nothing to choose a recommender by."
     chosen = found.ranking[0]
+    if found.errors:
+        return " ".join(part for part in (_predicted(found, chosen), _rivals(found)) if part)
     if POPULARITY in found.held and _against(found, POPULARITY) <= 0:
         return _not_beaten(found, chosen)
     return " ".join(part for part in (_held(found, chosen), _rivals(found)) if part)
@@ -78,6 +84,20 @@ def _held(found: Findings, chosen: str) -> str:
         return f"{words}, the popular shelf {popular}." if popular is not None else f"{words}."
     words = f"For {ours} of 100 viewers, {shelf} held something that they chose and we had hidden"
     return f"{words}; the popular shelf for {popular}." if popular is not None else f"{words}."
+
+
+def _predicted(found: Findings, chosen: str) -> str:
+    """The sentence about how near predicted values are, beside what averages say."""
+    rmse, mae = found.errors[chosen]
+    words = f"What {chosen} predicts is off by {mae:.2f} on average (RMSE {rmse:.3f})"
+    plain = next((name for name in AVERAGES if name in found.errors and name != chosen), None)
+    if plain is None:
+        return f"{words}."
+    rmse, mae = found.errors[plain]
+    words += f", that of {AVERAGES[plain]} by {mae:.2f} ({rmse:.3f})"
+    if _against(found, plain) < 0:
+        return f"{words}: plain averages are nearer, beyond chance ({_p(found.pairs[plain][1])})."
+    return f"{words}." if _against(found, plain) else f"{words}: that may be chance."
 
 
 def _not_beaten(found: Findings, chosen: str) -> str:

@@ -15,12 +15,14 @@ from matinee.core.errors import InputError, MatineeError
 from matinee.core.memory import available_bytes
 from matinee.data.counts import Counts, count
 from matinee.data.log import InteractionLog
+from matinee.data.meaning import RATING
 from matinee.data.options import LogOptions
 from matinee.data.protocols import PROTOCOLS, time_moments, time_words
 from matinee.data.read import Progress, read_log
 from matinee.data.split import default_protocol, split_log, tied_times
 from matinee.data.vocabulary import Vocabulary
 from matinee.recipes.doctor import Sign, find_signs
+from matinee.recipes.rows import predicts_values
 from matinee.recommenders import RECOMMENDERS
 
 # protocols.md: below either of these a table says "too few to tell" instead of a verdict.
@@ -185,16 +187,15 @@ def check_protocols(log: InteractionLog, default: str, *, seed: int = 0) -> tupl
 
 
 def check_needs(log: InteractionLog) -> tuple[FitNeeds, ...]:
-    """What a fit of each recommender with its default settings would take, cheapest first."""
+    """What a fit of each recommender with its default settings would take, cheapest first.
+
+    Of a log whose target is the rating's value: of those that predict values; of any other: of the others.
+    """
     free = available_bytes()
-    if log.target == "rating":
-        no = "not possible: no recommender here predicts a rating's value"
-        return tuple(
-            FitNeeds(name=name, memory_bytes=None, cpu_s=None, fits=False, words=no)
-            for name in sorted(RECOMMENDERS)
-        )
     found = []
     for name, make in RECOMMENDERS.items():
+        if predicts_values(name) != (log.target == RATING):
+            continue
         if name == "friends" and log.friends is None:
             words = "needs friends: --friends FILE"
             found.append(FitNeeds(name=name, memory_bytes=None, cpu_s=None, fits=False, words=words))
@@ -218,7 +219,7 @@ def this_machine() -> Machine:
 
 
 def _check_protocol(log: InteractionLog, name: str, seed: int, step: int) -> ProtocolCheck:
-    if name == "given" and log.target != "rating":
+    if name == "given":
         return ProtocolCheck(name=name, supported=True, words="needs a test file of its own: --test FILE")
     try:
         split = split_log(log, name, seed=seed)
@@ -263,7 +264,7 @@ def _every_nth_viewer(log: InteractionLog, step: int) -> InteractionLog:
 
 def _too_few(protocols: tuple[ProtocolCheck, ...], log: InteractionLog) -> Sign | None:
     first = protocols[0]
-    if first.enough or log.target == "rating":
+    if first.enough or log.target == RATING:
         return None
     successive = first.name == "time-split" and first.viewers >= FEWEST_VIEWERS
     about = "about " if first.estimated else ""

@@ -12,17 +12,18 @@ from matinee.core.run import Run
 from matinee.core.statistics import bootstrap_means, interval_of
 from matinee.data.log import InteractionLog
 from matinee.data.split import Split, default_protocol, split_log
-from matinee.evaluate.evidence import Evidence
+from matinee.evaluate.aim import Aim, aim_of
+from matinee.evaluate.evidence import Evidence, read
 from matinee.recipes.handover import write_handover
 from matinee.recipes.isolate import Job, run_isolated
 from matinee.recipes.progress import Progress, slots
 from matinee.recipes.rows import predicted, wanted_parts
 from matinee.recipes.spent import read_facts
 
-METRIC = "ndcg@10"
+_AT = (10,)
 FEWEST_VIEWERS = 200
 
-_JOB = Job(name="", tries=[{}], judge=("validation",), sample=True, at=(10,))
+_JOB = Job(name="", tries=[{}], judge=("validation",), sample=True, at=_AT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class Choice:
         name: the recommender that ranked best.
         protocol: the protocol whose validation said so.
         metrics: metric -> its mean with 95 % interval, of that recommender on validation.
-        means: the mean of `METRIC` of every recommender that was tried; None where its fit failed.
+        means: the mean of the aim's metric of every recommender that was tried; None where its fit failed.
         before_cpu_s: CPU-seconds that an interrupted choice had taken, which this one went on from.
         before_wall_s: wall seconds of its fits.
     """
@@ -66,6 +67,11 @@ def split_to_choose_on(log: InteractionLog, *, seed: int) -> Split | None:
     return most
 
 
+def aim_to_choose_by(log: InteractionLog) -> Aim:
+    """What a choice among recommenders of this log is made by."""
+    return aim_of(log.target, _AT)
+
+
 def why_not_default(log: InteractionLog, protocol: str) -> str:
     """Why a choice was made on another protocol than the log's default, in words; "" where it was not."""
     default = default_protocol(log)[0]
@@ -94,7 +100,7 @@ def choose(
         MatineeError: no recommender could be fitted; the message says why the last one could not.
         Stopped: the run was asked to stop.
     """
-    run = run or Run()
+    run, aim = run or Run(), aim_to_choose_by(split.log)
     means: dict[str, float | None] = {}
     found: dict[str, Evidence] = {}
     error, before_cpu_s, before_wall_s = "", 0.0, 0.0
@@ -113,10 +119,10 @@ def choose(
             error = tried.error or error
             if not tried.error:
                 found[slot.name] = tried.found["validation"]
-            means[slot.name] = None if tried.error else tried.found["validation"].mean(METRIC)
+            means[slot.name] = None if tried.error else tried.found["validation"].mean(aim.metric)
     if not found:
         raise MatineeError(f"No recommender could be fitted: {error}")
-    best = max(found, key=lambda name: means[name] or 0.0)
+    best = max(found, key=lambda name: aim.worth(found[name].mean(aim.metric)))
     return Choice(
         name=best,
         protocol=split.protocol,
@@ -140,6 +146,6 @@ def _taken_before(folder: Path) -> tuple[float, float]:
 def _metrics(found: Evidence, seed: int) -> dict[str, dict[str, float]]:
     drawn = bootstrap_means(found.sums, found.counts, seed=seed)
     return {
-        name: interval_of(found.mean(name), drawn[:, column]).to_json()
+        name: interval_of(found.mean(name), read(name, drawn[:, column])).to_json()
         for column, name in enumerate(found.names)
     }

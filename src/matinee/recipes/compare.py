@@ -18,11 +18,20 @@ from matinee.core.run import Run
 from matinee.data.log import InteractionLog
 from matinee.data.read import read_log
 from matinee.data.split import Split, split_log, tied_times
+from matinee.evaluate.aim import Aim, aim_of
 from matinee.evaluate.scoreboard import Row, Scoreboard, make_scoreboard
 from matinee.recipes.handover import write_handover
 from matinee.recipes.isolate import Job, Tried, run_isolated
 from matinee.recipes.progress import Progress, Slot, slots
-from matinee.recipes.rows import Rows, default_rows, missing, predicted, require_place, wanted_parts
+from matinee.recipes.rows import (
+    Rows,
+    default_rows,
+    missing,
+    predicted,
+    require_aim,
+    require_place,
+    wanted_parts,
+)
 from matinee.recipes.search import draw_tries
 from matinee.recommenders import RECOMMENDERS, make_recommender
 
@@ -31,7 +40,7 @@ from matinee.recommenders import RECOMMENDERS, make_recommender
 class _Plan:
     """How every recommender of a table is treated."""
 
-    at: tuple[int, ...]
+    aim: Aim
     settings: Mapping[str, Mapping[str, Any]]
     tries: int
     refit: bool
@@ -40,11 +49,6 @@ class _Plan:
     handover: Path
     folder: Path
     wanted: frozenset[str]
-
-    @property
-    def metric(self) -> str:
-        """What validation chooses by."""
-        return f"ndcg@{self.at[0]}"
 
 
 def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
@@ -71,7 +75,8 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
         protocol: how to divide the log (`split_log`); None: the one that the log supports best.
         test: a test log of its own, or its file.
         targets: in a time-split, "next" or "successive".
-        at: lengths of the list; validation chooses by ndcg at the first.
+        at: lengths of the list; validation chooses by ndcg at the first. Values, where the log's target is
+            the rating, are judged without lists: by rmse.
         settings: name -> settings that differ from the defaults; a search leaves them alone.
         tries: how many settings of each are tried on validation, the defaults first.
         refit: fit again on training and validation, settings fixed, before the test is scored.
@@ -88,6 +93,7 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
     settings = dict(settings or {})
     rows = default_rows(log) if recommenders is None else _named(recommenders)
     _check(rows.names, settings, at, tries)
+    require_aim(rows.names, log.target)
     require_place(rows.names, run or Run())
     tell = on_progress or (lambda _doing, _share: None)
     tell("dividing the log", 0.0)
@@ -99,7 +105,7 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
         handover = Path(place) / "log"
         handover.mkdir()
         plan = _Plan(
-            at=tuple(at),
+            aim=aim_of(log.target, at),
             settings=settings,
             tries=tries,
             refit=refit or split.refit,
@@ -125,7 +131,8 @@ def describe(split: Split, at: Sequence[int], seed: int) -> dict[str, Any]:
     return {
         "protocol": split.protocol,
         "why": split.why,
-        "at": list(at),
+        "target": log.target,
+        "at": list(aim_of(log.target, at).at),
         "viewers": int(np.count_nonzero(log.histories.lengths)),
         "items": log.n_items,
         "events": len(log),
@@ -209,11 +216,9 @@ def _judge_one(slot: Slot, plan: _Plan) -> Row:
     parts = slot.split((len(drawn) > 1) + plan.refit + 1)
     if len(drawn) > 1:
         searched = _run(plan, next(parts), "search", tries=drawn, judge=("validation",), sample=True)
-        best = _best(searched, plan.metric)
+        best = _best(searched, plan.aim)
         if best is None:
-            return Row(
-                name=name, settings=given, error=searched[0].error, tries=_listed(searched, plan.metric)
-            )
+            return Row(name=name, settings=given, error=searched[0].error, tries=_listed(searched, plan.aim))
         chosen = drawn[best]
     told: Tried | None = None
     if plan.refit:
@@ -224,46 +229,48 @@ def _judge_one(slot: Slot, plan: _Plan) -> Row:
     job = {"tries": [chosen], "fit_on": last, "judge": (*judged, "test", "newcomers"), "timed": True}
     (final,) = _run(plan, next(parts), "final", **job)
     if final.error:
-        return Row(name=name, settings=chosen, error=final.error, tries=_listed(searched, plan.metric))
+        return Row(name=name, settings=chosen, error=final.error, tries=_listed(searched, plan.aim))
     newcomers = final.found["newcomers"]
     return Row(
         name=name,
         settings=final.settings,
         evidence=final.found["test"],
         newcomers=newcomers if newcomers.counts.sum() else None,
-        validation=(told or final).found["validation"].mean(plan.metric),
+        validation=(told or final).found["validation"].mean(plan.aim.metric),
         costs=_costs(final, searched, told),
-        tries=_listed(searched, plan.metric),
+        tries=_listed(searched, plan.aim),
         note=final.note,
     )
 
 
 def _run(plan: _Plan, slot: Slot, step: str, **job: Any) -> list[Tried]:
     kept = str(plan.folder / "kept")
-    what = Job(name=slot.name, at=plan.at, seed=plan.seed, kept=kept, keep=slot.name in plan.wanted, **job)
+    what = Job(
+        name=slot.name, at=plan.aim.at, seed=plan.seed, kept=kept, keep=slot.name in plan.wanted, **job
+    )
     run = replace(plan.run, tell=slot.tell, checkpoints=None, kept=None)
     return run_isolated(plan.handover, plan.folder / f"{slot.name}-{step}", what, run)
 
 
-def _best(searched: Sequence[Tried], metric: str) -> int | None:
-    """The try with the highest value on validation; the first of equals; None where all failed."""
-    values = [_value(tried, metric) for tried in searched]
+def _best(searched: Sequence[Tried], aim: Aim) -> int | None:
+    """The try that is best on validation; the first of equals; None where all failed."""
+    worths = [aim.worth(_value(tried, aim)) for tried in searched]
     alive = [place for place, tried in enumerate(searched) if not tried.error]
     if not alive:
         return None
-    return max(alive, key=lambda place: (-math.inf if math.isnan(values[place]) else values[place], -place))
+    return max(alive, key=lambda place: (-math.inf if math.isnan(worths[place]) else worths[place], -place))
 
 
-def _value(tried: Tried, metric: str) -> float:
-    return math.nan if tried.error else tried.found["validation"].mean(metric)
+def _value(tried: Tried, aim: Aim) -> float:
+    return math.nan if tried.error else tried.found["validation"].mean(aim.metric)
 
 
-def _listed(searched: Sequence[Tried], metric: str) -> list[dict[str, Any]]:
+def _listed(searched: Sequence[Tried], aim: Aim) -> list[dict[str, Any]]:
     """The tries, for the table."""
     return [
         {
             "settings": dict(tried.settings),
-            "value": _value(tried, metric),
+            "value": _value(tried, aim),
             "cpu_s": tried.cpu_s + tried.judge_cpu_s,
             "error": tried.error,
         }

@@ -16,9 +16,9 @@ from matinee.data.fingerprint import fingerprint_ids
 from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
 from matinee.data.split import Split, split_log
-from matinee.evaluate.judge import judge, time_answers
 from matinee.evaluate.scoreboard import Row, Scoreboard, make_scoreboard
 from matinee.recipes.compare import describe
+from matinee.recipes.judged import answer_time, judged
 from matinee.recipes.rows import note_of
 
 Progress = Callable[[str, float], None]
@@ -54,16 +54,13 @@ def evaluate(  # noqa: PLR0913 (a public door: each is a choice of its own)
     model = bundle if isinstance(bundle, Model) else load(Path(bundle))
     split = held_out_split(model, log, protocol, targets)
     tell(f"judging {model.name}", 0.1)
-    popularity = model.context.popularity
-    evidence = judge(model.scores, split.test, at=at, popularity=popularity).evidence()
+    evidence = judged(model, split.test, at)
     newcomers = split.newcomers
     row = Row(
         name=model.name,
         settings=model.config,
         evidence=evidence,
-        newcomers=judge(model.scores, newcomers, at=at, popularity=popularity).evidence()
-        if len(newcomers)
-        else None,
+        newcomers=judged(model, newcomers, at) if len(newcomers) else None,
         costs=_costs(model, split),
         note=note_of(model),
     )
@@ -136,6 +133,6 @@ def _costs(model: Model, split: Split) -> dict[str, float]:
         "search_cpu_s": 0.0,
         "fit_wall_s": math.nan if wall is None else wall,
         "fit_dollars": math.nan if wall is None else electricity_dollars(wall),
-        "answer_ms": time_answers(model.scores, split.test),
+        "answer_ms": answer_time(model, split.test),
         "peak_rss_mb": math.nan,
     }

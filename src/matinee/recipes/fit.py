@@ -25,10 +25,10 @@ from matinee.data.fingerprint import fingerprint_ids
 from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
 from matinee.data.protocols import PROTOCOLS
-from matinee.data.split import Split, refuse_values, split_log
+from matinee.data.split import Split, split_log
 from matinee.recipes.choose import (
-    METRIC,
     Choice,
+    aim_to_choose_by,
     choose,
     split_to_choose_on,
     why_not_default,
@@ -44,6 +44,8 @@ from matinee.recipes.rows import (
     joined_of,
     missing,
     note_of,
+    plainest,
+    require_aim,
     require_place,
     trained_of,
     trains,
@@ -184,7 +186,7 @@ def _plan(log: InteractionLog, options: FitOptions) -> _Plan:
     """Refuse what cannot be done, before any work."""
     cpu, began = cpu_s(), time.perf_counter()
     options.check()
-    refuse_values(log)
+    require_aim([options.recommender] if options.recommender else [], log.target)
     held = split_log(log, options.hold_out, seed=options.seed) if options.hold_out else None
     if options.recommender is not None:
         check_memory(options.recommender, options.settings, held.train_and_validation if held else log)
@@ -210,7 +212,7 @@ def _fit_planned(plan: _Plan, run: Run, progress: Progress) -> Model:
     options = replace(plan.options, run=run)
     learnt = held.train_and_validation if held else log
     choice = None if options.recommender else _choose(log, held, rows, options, progress)
-    name = options.recommender or (choice.name if choice else "popularity")
+    name = options.recommender or (choice.name if choice else plainest(log.target))
     slot = Slot(name, progress, 0.0 if options.recommender else _CHOOSING, 0.95)
     model, meter = _fit_last(name, learnt, options, slot)
     before_cpu = meter.before_cpu_s + (choice.before_cpu_s if choice else 0.0)
@@ -218,7 +220,7 @@ def _fit_planned(plan: _Plan, run: Run, progress: Progress) -> Model:
     all_wall = before_wall + time.perf_counter() - plan.began
     facts = {
         **model.facts,
-        "note": note_of(model) or _why_popularity(choice, options),
+        "note": note_of(model) or _why_plainest(choice, options, name),
         "trained": trained_of(model),
         "joined": joined_of(model),
         "matinee": version("matinee"),
@@ -227,9 +229,10 @@ def _fit_planned(plan: _Plan, run: Run, progress: Progress) -> Model:
         "fitted_on": "train and validation" if held else "everything",
         "split": held.facts() if held else None,
         "metrics": choice.metrics if choice else {},
-        "metrics_from": _metrics_from(choice, held),
+        "metrics_from": _metrics_from(choice, held, aim_to_choose_by(log).metric),
         "tried": choice.means if choice else {},
         "left_out": rows.left_out,
+        "chosen_metric": aim_to_choose_by(log).metric if choice else None,
         "chosen_by": choice.protocol if choice else None,
         "chosen_by_because": "" if choice is None or held else why_not_default(log, choice.protocol),
         "fit_cpu_s": round(meter.cpu_s, 3),
@@ -240,11 +243,11 @@ def _fit_planned(plan: _Plan, run: Run, progress: Progress) -> Model:
     return replace(model, facts=facts)
 
 
-def _why_popularity(choice: Choice | None, options: FitOptions) -> str:
+def _why_plainest(choice: Choice | None, options: FitOptions, name: str) -> str:
     """A note where nobody named a recommender and the log is too short to choose one."""
     if choice or options.recommender:
         return ""
-    return "Too few events to hold any back: nothing was tried, and popularity is fitted."
+    return f"Too few events to hold any back: nothing was tried, and {name} is fitted."
 
 
 def _rows(log: InteractionLog, options: FitOptions) -> Rows:
@@ -386,8 +389,8 @@ def _choose(
     )
 
 
-def _metrics_from(choice: Choice | None, held: Split | None) -> str:
+def _metrics_from(choice: Choice | None, held: Split | None, metric: str) -> str:
     if choice is None:
         return "nothing: this fit was not judged; `matinee compare` judges"
     part = "the split held out" if held else f"a {choice.protocol} of the log"
-    return f"validation of {part}, {METRIC} and others, by a fit on its training events; not the test"
+    return f"validation of {part}, {metric} and others, by a fit on its training events; not the test"

@@ -65,6 +65,8 @@ class Handover:
             negatives=_read_ragged(place / "negatives"),
             n_items=facts["n_items"],
             repeats=facts["repeats"],
+            values=_read_told(place / "values.npy"),
+            times=_read_told(place / "times.npy"),
         )
 
 
@@ -99,6 +101,8 @@ def write_handover(folder: Path, split: Split, *, both: bool) -> None:
         np.save(folder / name / "viewers.npy", queries.viewers, allow_pickle=False)
         np.save(folder / name / "ends.npy", queries.ends, allow_pickle=False)
         _write_ragged(folder / name / "targets", queries.targets)
+        _write(folder / name / "values.npy", queries.values)
+        _write(folder / name / "times.npy", queries.times)
         _write_ragged(folder / name / "negatives", queries.negatives)
     facts = {
         "logs": logs,
@@ -161,6 +165,10 @@ def _read_ragged(place: Path) -> Ragged | None:
 def _write(path: Path, array: NDArray[Any] | None) -> None:
     if array is not None:
         np.save(path, array, allow_pickle=False)
+
+
+def _read_told(path: Path) -> NDArray[Any] | None:
+    return _read(path) if path.exists() else None
 
 
 def _read(path: Path) -> NDArray[Any]:

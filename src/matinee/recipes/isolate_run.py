@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from matinee.answers.context import Context
 from matinee.answers.model import Model
 from matinee.core.errors import MatineeError, Stopped
 from matinee.core.run import Run
@@ -21,9 +20,9 @@ from matinee.core.settings import config_values
 from matinee.core.threads import few_threads
 from matinee.data.log import InteractionLog
 from matinee.data.queries import Queries
-from matinee.evaluate.judge import judge, time_answers
 from matinee.recipes.handover import Handover, open_handover
 from matinee.recipes.isolate import SAMPLED_VIEWERS, STOPPED
+from matinee.recipes.judged import answer_time, judged
 from matinee.recipes.kept import KeptParts
 from matinee.recipes.rows import note_of, predicted, trains
 from matinee.recipes.spent import Meter, peak_rss_mb, write_facts
@@ -82,9 +81,9 @@ def _one_try(
         if job["sample"]:
             queries = sampled(queries, SAMPLED_VIEWERS, job["seed"])
         found[name] = _judged(model, queries, job["at"], Path(f"{place}-{name}"))
-    judged = meter.cpu_s - before
+    judging = meter.cpu_s - before
     timed = handover.queries("test") if job["timed"] else None
-    answer_ms = time_answers(model.scores, timed) if timed is not None else float("nan")
+    answer_ms = float("nan") if timed is None else answer_time(model, timed)
     if kept is not None and (job["keep"] or trains(job["name"])):
         kept.keep_model(model, job["seed"], taken)
     return {
@@ -92,7 +91,7 @@ def _one_try(
         "settings": config_values(recommender.config),
         "found_cpu_s": 0.0 if kept is None else kept.found_cpu_s,
         "found_wall_s": 0.0 if kept is None else kept.found_wall_s,
-        "judge_cpu_s": judged,
+        "judge_cpu_s": judging,
         "answer_ms": answer_ms,
         "note": note_of(model),
         "found": found,
@@ -146,9 +145,7 @@ def _answer_once(model: Model) -> None:
 
 
 def _judged(model: Model, queries: Queries, at: list[int], place: Path) -> dict[str, Any]:
-    context: Context = model.context
-    judgement = judge(model.scores, queries, at=at, popularity=context.popularity)
-    evidence = judgement.evidence()
+    evidence = judged(model, queries, at)
     np.save(f"{place}-sums.npy", evidence.sums, allow_pickle=False)
     np.save(f"{place}-counts.npy", evidence.counts, allow_pickle=False)
     return {"names": evidence.names, "coverage": evidence.coverage, "tied": evidence.tied}

@@ -21,6 +21,7 @@ from matinee.core.errors import DataError, InputError
 from matinee.core.types import Int64
 from matinee.recipes.nightly import FileTable, Plan, Sink
 from matinee.recipes.postgres_table import PostgresTable
+from matinee.recipes.rows import predicts_values
 
 Progress = Callable[[str, float], None]
 
@@ -34,6 +35,7 @@ def recommend_one(
     *,
     user: str | None = None,
     history: Sequence[str] = (),
+    values: Sequence[float] = (),
     k: int = 10,
     rules: Rules | None = None,
 ) -> dict[str, Any]:
@@ -43,6 +45,7 @@ def recommend_one(
         model: a fitted model.
         user: a viewer's id; None: the asker is a newcomer with a history.
         history: item ids, oldest first, where there is no user.
+        values: what was given to each item of the history, for a model of values; empty: not known.
         k: how many items.
         rules: what must not be shown.
 
@@ -55,6 +58,12 @@ def recommend_one(
     """
     if user is not None and len(history):
         raise InputError("Give either a viewer or a history, not both.")
+    if len(values) not in (0, len(history)):
+        raise InputError(
+            f"Give one value for each item of the history: {len(history)} items, {len(values)} values."
+        )
+    if len(values) and not predicts_values(model.name):
+        raise InputError(f"{model.name} takes no values of a history: leave --value out.")
     if any(not one.strip() for one in (*history, *(() if user is None else (user,)))):
         raise InputError("A blank id is nobody's and nothing's: give an id of the log.")
     rules = rules or Rules()
@@ -62,7 +71,7 @@ def recommend_one(
     if user is not None:
         asker = model.askers([user])
     else:
-        asker, lacking = model.newcomers([list(history)])
+        asker, lacking = model.newcomers([list(history)], [list(values)] if len(values) else None)
         unknown = int(lacking[0])
     codes, scores, told = model.answer(asker, k, Shelf(model.log, rules))
     personal = bool(told[0])

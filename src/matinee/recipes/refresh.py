@@ -17,14 +17,14 @@ from typing import Any
 from matinee.answers.manifest import read_tombstones
 from matinee.answers.model import Model, load, without_viewers
 from matinee.core.electricity import electricity_dollars
-from matinee.core.errors import InputError
+from matinee.core.errors import InputError, SettingsError
 from matinee.core.run import Run
 from matinee.core.settings import config_values
 from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
+from matinee.data.meaning import RATING
 from matinee.data.options import LogOptions
 from matinee.data.read import read_log
-from matinee.data.split import refuse_values
 from matinee.recipes.activate import activate, names_in, used_in
 from matinee.recipes.fit import FitOptions, fit_model
 from matinee.recipes.progress import Progress
@@ -187,7 +187,11 @@ def _read(
         log, from_store = told.log, told.store
     else:
         log, from_store = read_log(list(sources), log_options), ""
-    refuse_values(log)
+    if log.target == RATING:
+        raise SettingsError(
+            "A refresh gates rankings by their ndcg and knows no gate for predicted values: fit again with "
+            "--target rating, and judge it by `matinee compare`."
+        )
     return log, from_store
 
 

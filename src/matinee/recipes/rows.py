@@ -8,10 +8,11 @@ from importlib.util import find_spec
 from typing import Any
 
 from matinee.answers.model import Model
-from matinee.core.errors import MatineeError, MissingExtra
+from matinee.core.errors import MatineeError, MissingExtra, SettingsError
 from matinee.core.memory import fits, size_words
 from matinee.core.promise import Needs
 from matinee.core.run import Run
+from matinee.data.meaning import RATING
 from matinee.recommenders import RECOMMENDERS, make_recommender
 from matinee.report.numbers import seconds
 
@@ -27,6 +28,9 @@ DEFAULT_ROWS = (
     "sequential",
     "blend",
 )
+
+# The same of a log whose target is the value.
+VALUE_ROWS = ("rating_mean", "rating_biases", "rating_knn", "rating_factors", "rating")
 
 # Recommenders that answer from other people's histories.
 PEOPLE = ("friends", "user_knn")
@@ -59,7 +63,7 @@ def default_rows(log: Any, *, histories: bool = True) -> Rows:
     """
     fed = [
         name
-        for name in DEFAULT_ROWS
+        for name in (VALUE_ROWS if log.target == RATING else DEFAULT_ROWS)
         if name in RECOMMENDERS
         and (name != "friends" or log.friends is not None)
         and (name != "recent" or log.histories.times is not None)
@@ -77,6 +81,34 @@ def default_rows(log: Any, *, histories: bool = True) -> Rows:
         else:
             names.append(name)
     return Rows(names=names, left_out=out)
+
+
+def require_aim(names: Sequence[str], target: str | None) -> None:
+    """Refuse recommenders of values for a log that is to be ranked, and the other way round.
+
+    Raises:
+        SettingsError: names the first that does not fit, and what does.
+    """
+    for name in names:
+        predicts = predicts_values(name)
+        if predicts and target != RATING:
+            raise SettingsError(f"{name} predicts the values of events: say --target rating.")
+        if not predicts and target == RATING:
+            known = ", ".join(one for one in sorted(RECOMMENDERS) if predicts_values(one))
+            raise SettingsError(
+                f"{name} ranks items and predicts no value: leave --target rating out, or take one of "
+                f"{known}."
+            )
+
+
+def plainest(target: str | None) -> str:
+    """What is fitted where nothing can be tried: the recommender that needs least of a log."""
+    return VALUE_ROWS[0] if target == RATING else DEFAULT_ROWS[0]
+
+
+def predicts_values(name: str) -> bool:
+    """Whether a recommender predicts the values of events, instead of ranking items alone."""
+    return getattr(RECOMMENDERS.get(name), "predicts", "") == "value"
 
 
 def trains(name: str) -> bool:

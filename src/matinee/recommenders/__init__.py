@@ -16,6 +16,10 @@ from matinee.recommenders.graph_filter import GraphFilter
 from matinee.recommenders.ials import Ials
 from matinee.recommenders.item_knn import ItemKnn
 from matinee.recommenders.popularity import Popularity
+from matinee.recommenders.rating import Rating
+from matinee.recommenders.rating_factors import RatingBiases, RatingFactors
+from matinee.recommenders.rating_knn import RatingKnn
+from matinee.recommenders.rating_mean import RatingMean
 from matinee.recommenders.recent import Recent
 from matinee.recommenders.sequential import Sequential
 from matinee.recommenders.transitions import Transitions
@@ -29,6 +33,11 @@ RECOMMENDERS: dict[str, type[Any]] = {
     "ials": Ials,
     "item_knn": ItemKnn,
     "popularity": Popularity,
+    "rating": Rating,
+    "rating_biases": RatingBiases,
+    "rating_factors": RatingFactors,
+    "rating_knn": RatingKnn,
+    "rating_mean": RatingMean,
     "recent": Recent,
     "sequential": Sequential,
     "transitions": Transitions,

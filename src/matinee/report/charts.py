@@ -88,13 +88,16 @@ def dot_chart(
     return "".join(parts) + "</svg>"
 
 
-def dot_charts(dots: Sequence[Dot], title: str, *, short: str = "", digits: int = _OF_SHARES) -> str:
+def dot_charts(
+    dots: Sequence[Dot], title: str, *, short: str = "", zero: bool = True, digits: int = _OF_SHARES
+) -> str:
     """A dot chart for wide windows and one for a phone's: the style of the page shows one of them.
 
     Args:
         dots: the rows.
         title: what the axis measures.
         short: the same in fewer words, for the narrow one.
+        zero: whether the axis must hold 0, with a line there.
         digits: of the figures, after the point.
 
     Returns:
@@ -102,8 +105,8 @@ def dot_charts(dots: Sequence[Dot], title: str, *, short: str = "", digits: int 
     """
     if not dots:
         return ""
-    wide = dot_chart(dots, title, digits=digits)
-    narrow = dot_chart(dots, short or title, width=_NARROW, digits=digits)
+    wide = dot_chart(dots, title, zero=zero, digits=digits)
+    narrow = dot_chart(dots, short or title, zero=zero, width=_NARROW, digits=digits)
     return f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
 
 

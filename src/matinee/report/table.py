@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SHOWN = ("ndcg", "recall", "mrr")
+VALUES = ("rmse", "mae")
 
 _WIDE = 140
 _COSTS = ("fit", "search", "memory", "an answer", "electricity")
@@ -25,9 +26,8 @@ def scoreboard_table(board: Mapping[str, Any], width: int = _WIDE) -> Table:
     """
     from rich.text import Text
 
-    k, narrow = board["at"][0], width < _WIDE
-    metrics = [f"{kind}@{k}" for kind in SHOWN] + [f"recall@{other}" for other in board["at"][1:]]
-    metrics = metrics[:2] if narrow else [*metrics, f"coverage@{k}"]
+    narrow = width < _WIDE
+    metrics = _metrics(board, narrow=narrow)
     costs = [0, 2, 3] if narrow else range(len(_COSTS))
     table = _table("recommender", [*metrics, *(_COSTS[place] for place in costs)])
     for row in board["recommenders"]:
@@ -42,6 +42,18 @@ def scoreboard_table(board: Mapping[str, Any], width: int = _WIDE) -> Table:
         words = cost_words(row)
         table.add_row(title, *cells, *(Text(words[place]) for place in costs))
     return table
+
+
+def first_metrics(board: Mapping[str, Any]) -> list[str]:
+    """The metrics that are shown first, in every table: of values, or at the first length of the list."""
+    return list(VALUES) if board.get("target") == "rating" else [f"{kind}@{board['at'][0]}" for kind in SHOWN]
+
+
+def _metrics(board: Mapping[str, Any], *, narrow: bool) -> list[str]:
+    first = first_metrics(board)
+    if narrow or not board["at"]:
+        return first[:2]
+    return [*first, *(f"recall@{other}" for other in board["at"][1:]), f"coverage@{board['at'][0]}"]
 
 
 def interval_words(interval: Mapping[str, float | None] | None) -> str:
@@ -100,7 +112,7 @@ def newcomers_table(board: Mapping[str, Any]) -> Table | None:
     rows = [row for row in board["recommenders"] if row.get("newcomers")]
     if not rows:
         return None
-    metrics = [f"{kind}@{board['at'][0]}" for kind in SHOWN]
+    metrics = first_metrics(board)
     table = _table("newcomers", metrics)
     for row in rows:
         table.add_row(row["name"], *(interval_words(row["newcomers"].get(metric)) for metric in metrics))

@@ -10,6 +10,7 @@ import numpy as np
 
 from matinee.core.types import Askers, Float32, Histories, Int64
 from matinee.data.kinds_mean import KindsMean
+from matinee.data.meaning import RATING
 from matinee.serve.live_items import LiveItems
 from matinee.serve.records import Seen
 
@@ -45,6 +46,7 @@ class Reading:
 
     def __init__(self, meaning: KindsMean, order: str) -> None:
         self.meaning, self._timed, self._set = meaning, order == "time", order == "none"
+        self._valued = meaning.target == RATING
         # kind -> whether it says no, whether its values are judged, what it teaches.
         self._kinds: dict[str, tuple[bool, bool, float]] = {}
 
@@ -78,6 +80,7 @@ class Reading:
                     items=np.array(codes[-most:], dtype=np.int32),
                     offsets=np.array([0, len(learnt)], dtype=np.int64),
                     times=np.array([one.time_ms for one in learnt], dtype=np.int64) if self._timed else None,
+                    values=_values(learnt) if self._valued else None,
                     weights=self._weights(kinds),
                 ),
                 viewers=np.array([viewer], dtype=np.int64),
@@ -124,6 +127,11 @@ class Reading:
             if len(self._kinds) < 1000:
                 self._kinds[kind] = rule
         return rule
+
+
+def _values(events: Sequence[Seen]) -> Float32:
+    """What each event brought; nan where it brought nothing."""
+    return np.array([math.nan if one.value is None else one.value for one in events], dtype=np.float32)
 
 
 def _codes_of(items: Sequence[str], live: LiveItems) -> Int64:

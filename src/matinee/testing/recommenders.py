@@ -58,6 +58,7 @@ class RecommenderTests:
         moves: two values between which some score must change, for each setting that is not in `space` or
             whose ends there are not enough.
         idle: settings that may change nothing on the suite's log, each with the reason.
+        made: makes the suite's logs fit for it, such as by giving their events values.
         predictable: makes the log of which it must foretell more than popularity, from `seed=`.
         patternless: makes the log of which it must not.
         margin: how much more often than popularity it must foretell the last event of predictable viewers,
@@ -77,6 +78,7 @@ class RecommenderTests:
     weighs: ClassVar[bool] = True
     moves: ClassVar[Mapping[str, tuple[Any, Any]]] = {}
     idle: ClassVar[Mapping[str, str]] = {}
+    made: ClassVar[Callable[..., InteractionLog]] = staticmethod(lambda log: log)
     predictable: ClassVar[Callable[..., InteractionLog]] = staticmethod(predictable_log)
     patternless: ClassVar[Callable[..., InteractionLog]] = staticmethod(patternless_log)
     margin: ClassVar[float | None] = 0.3
@@ -97,7 +99,7 @@ class RecommenderTests:
     @classmethod
     def log(cls) -> InteractionLog:
         """A predictable log."""
-        return predictable_log()
+        return cls.made(predictable_log())
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -109,7 +111,7 @@ class RecommenderTests:
     @classmethod
     def weighted_model(cls) -> Model:
         """The recommender fitted on a log whose events differ in weight."""
-        return cls.fitted(weighted_log())
+        return cls.fitted(cls.made(weighted_log()))
 
     # The promise
 
@@ -140,7 +142,7 @@ class RecommenderTests:
             assert {key: shown[key] for key in point} == json.loads(json.dumps(point))
 
     def test_each_setting_moved_across_its_range_changes_a_score(self) -> None:
-        log = weighted_log(120)
+        log = self.made(weighted_log(120))
         space, asking = self.make().space, _everybody(log)
         for field in dataclasses.fields(self.make().Config):
             if field.name in self.idle:
@@ -235,17 +237,17 @@ class RecommenderTests:
 
     @pytest.mark.parametrize("order", ["time", "none"])
     def test_a_catalogue_of_one_item(self, order: str) -> None:
-        log = friendly_log([[0], [0, 0], []], 1, [[1], [0, 2], []], order)
+        log = self.made(friendly_log([[0], [0, 0], []], 1, [[1], [0, 2], []], order))
         model = self.fitted(log)
         assert _scores(model, _everybody(log)).shape == (3, 1)
         assert model.scorer.similar(np.array([0], dtype=np.int32)).shape == (1, 1)
 
     def test_a_log_of_one_event(self) -> None:
-        log = friendly_log([[2]], 4, [[]])
+        log = self.made(friendly_log([[2]], 4, [[]]))
         _scores(self.fitted(log), _everybody(log))
 
     def test_a_log_without_order(self) -> None:
-        log = predictable_log(100, order="none")
+        log = self.made(predictable_log(100, order="none"))
         model = self.fitted(log)
         history = log.histories.row(0)
         there, back = (
@@ -307,12 +309,12 @@ class RecommenderTests:
     def test_predictable_viewers_are_foretold_better_than_by_popularity(self) -> None:
         if self.margin is None:
             pytest.skip("nothing is promised beyond popularity")
-        log = self.predictable(seed=1)
+        log = self.made(self.predictable(seed=1))
         own, popular = foresight(self.fitted, log), foresight(_fit_popularity, log)
         assert own.mean() >= popular.mean() + self.margin, (own.mean(), popular.mean())
 
     def test_patternless_viewers_are_not(self) -> None:
-        log = self.patternless(seed=1)
+        log = self.made(self.patternless(seed=1))
         difference = foresight(self.fitted, log) - foresight(_fit_popularity, log)
         error = difference.std() / np.sqrt(len(difference))
         assert difference.mean() <= self.allowance * error + 1e-9, (difference.mean(), error)

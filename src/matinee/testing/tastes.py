@@ -80,6 +80,40 @@ def weighted_log(n_viewers: int = 200, *, seed: int = 0) -> InteractionLog:
     return replace(made, histories=replace(made.histories, weights=weights), negatives=noes)
 
 
+def rated_log(log: InteractionLog, *, seed: int = 0, noise: float = 0.3) -> InteractionLog:
+    """The same log with values from 1 to 5: a viewer likes the items of their taste, some items are better.
+
+    Args:
+        log: one of the logs of this file; a viewer's taste is the one that most of their items are of.
+        seed: of what is drawn.
+        noise: standard deviation of what nobody can foretell.
+    """
+    random = generator(seed, "rated")
+    histories, tastes = log.histories, -(-log.n_items // _ITEMS_A_TASTE)
+    rows, kinds = histories.rows(), histories.items // _ITEMS_A_TASTE
+    counts = np.zeros((len(histories), tastes))
+    np.add.at(counts, (rows, kinds), 1.0)
+    own = counts.argmax(axis=1)[rows] == kinds
+    lean = 0.5 * random.standard_normal(log.n_items)
+    values = 2.5 + 1.5 * own + lean[histories.items] + noise * random.standard_normal(len(rows))
+    told = np.clip(values, 1.0, 5.0).astype(np.float32)
+    return replace(log, histories=replace(histories, values=told), target="rating")
+
+
+def camps_log(n_viewers: int = 120, *, seed: int = 0) -> InteractionLog:
+    """Viewers of two camps who rate 25 of 40 items: about 4 for even ones and 2 for odd, or the reverse.
+
+    No item and no viewer is better or kinder than another; an event an hour.
+    """
+    random = generator(seed, "camps")
+    rows = [random.choice(40, 25, replace=False).tolist() for _ in range(n_viewers)]
+    times = [[1_600_000_000_000 + hour * DAY_MS // 24 for hour in range(25)] for _ in rows]
+    log = log_of(rows, times=times, n_items=40, target="rating")
+    camps = np.where(log.histories.rows() % 2 == log.histories.items % 2, 1.0, -1.0)
+    values = np.clip(3 + camps + 0.3 * random.standard_normal(len(log)), 1.0, 5.0).astype(np.float32)
+    return replace(log, histories=replace(log.histories, values=values))
+
+
 def patternless_log(n_viewers: int = 400, *, seed: int = 0, order: str = "time") -> InteractionLog:
     """Viewers who draw items by popularity alone, each item once: nothing else is to be learned.
 
