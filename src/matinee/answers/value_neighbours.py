@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from matinee.answers.context import Context
 from matinee.answers.bf16 import float32_of
+from matinee.answers.context import Context
 from matinee.answers.values import within
 from matinee.core.promise import Part
 from matinee.core.types import Askers, Bool, Float32, Float64, Int32, Int64
