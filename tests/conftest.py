@@ -17,6 +17,7 @@ LONG_FILES = (
     "stories/test_tutorial_page.py",
     "cli/test_serve.py",
     "cli/test_serve_keys.py",
+    "stories/test_ratings_page.py",
     "stories/test_serving_page.py",
     "recipes/test_unfinished.py",
     "recipes/test_compare.py",
