@@ -118,7 +118,8 @@ def test_tables_for_some_and_for_all(place, tmp_path):
 
 def test_fit_says_why_another_protocol_chose(place, tmp_path):
     words = ("fit", place / "log.csv", "-o", tmp_path / "b", "--recommender", "ease", "--json", "-")
-    facts = {**json.loads(run(*words).stdout), "tried": {"ease": 0.5}, "chosen_by": "leave-one-out"}
+    chosen = {"tried": {"ease": 0.5}, "chosen_by": "leave-one-out", "chosen_metric": "ndcg@10"}
+    facts = {**json.loads(run(*words).stdout), **chosen}
     assert facts["chosen_by_because"] == ""
     assert "Chosen on validation (leave-one-out; NDCG@10): ease 0.5000." in list(_summary(facts, "a"))
     because = {"chosen_by_because": "because the time-split asks too few viewers"}
