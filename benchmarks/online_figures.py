@@ -56,7 +56,7 @@ def _events(found: Found) -> Iterator[tuple[str, str, str]]:
 
 def _slow(found: Found) -> Iterator[tuple[str, str, str]]:
     yield (
-        f"{found['slow']} slow connections",
+        f"{found['slow']} slow connections that ask for nothing dear",
         f"all gone in {found['longest_s']:.1f} s; the others' p99 {found['without_p99_ms']:.1f} ms without, "
         f"{found['beside_p99_ms']:.1f} beside them: {found['times']:.2f} times",
         "10 s; less than twice",
