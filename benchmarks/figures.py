@@ -13,6 +13,7 @@ from typing import Any
 import network_figures
 import online_figures
 import rating_figures
+import refresh_figures
 import serving_figures
 
 RESULTS = Path(__file__).parent / "results"
@@ -250,6 +251,7 @@ def page() -> str:
         *bulk(),
         *compact(),
         *update(),
+        *refresh_figures.refresh_lines(load("refresh")),
         *serving(),
     ]
     return "\n".join(parts).rstrip() + "\n"

@@ -44,8 +44,10 @@ def test_a_day_from_refresh_to_rollback(days: Days) -> None:
     status, _, error = run(days, "refresh", "sqlite:///store.db", "-o", "bundles", "--gate", "0.9")
     assert status == 3
     assert error == "matinee: The gate refused: first stays in use.\n"
-    status, out, error = run(days, "refresh", "sqlite:///store.db", "-o", "bundles", "--json", "day.json")
+    words = ("-o", "bundles", "--json", "day.json", "--from-scratch")
+    status, out, error = run(days, "refresh", "sqlite:///store.db", *words)
     assert (status, error) == (0, "")
+    assert "Fitted from scratch: it was asked for.\n" in out
     facts = json.loads((days.folder / "day.json").read_text())
     assert facts["state"] == "activated"
     assert facts["judged"]["difference"].keys() == {"mean", "low", "high"}

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from matinee.answers.model import load
 from matinee.answers.scorers import make_scorer
 from matinee.core.errors import SettingsError, Stopped
 from matinee.core.run import Run
@@ -32,6 +33,7 @@ class TestBlend(RecommenderTests):
         "sequential": "its own suite moves each of its settings",
         "transitions": "its own suite moves each of its settings",
         "ials": "its own suite moves each of its settings",
+        "sums": "no answer needs them: an update does",
     }
     moves = {  # noqa: RUF012
         "weights": ((1.0, 0.0), (1.0, 2.0)),
@@ -156,6 +158,42 @@ def test_a_log_too_short_to_hold_any_event_back_is_said_to_be():
     assert "weigh alike" not in given["note"]
     note = make_recommender("sequential", SMALL["sequential"]).fit(log_of([[0, 1, 2]])).parts["sequential"]
     assert "1 event held back: too few to tell when to stop, all passes are made." in note.settings["note"]
+
+
+def without_last(log, viewers):
+    """The log, some viewers without their last two events."""
+    back = np.repeat(log.histories.offsets[1:], log.histories.lengths) - np.arange(len(log))
+    return log.keep((back > 2) | ~np.isin(log.histories.rows(), viewers))
+
+
+def test_an_update_goes_on_from_every_part_with_the_weights_that_were_chosen(log, tmp_path):
+    old = without_last(log, np.arange(40))
+    blend = make_recommender("blend", SMALL)
+    blend.fit(old).save(tmp_path / "bundle")
+    stale = load(tmp_path / "bundle")
+    warm = blend.update(stale, log, seed=1)
+    exact = Transitions().fit(log).parts["transitions"].tensors["weights"]
+    np.testing.assert_allclose(warm.parts["transitions"].tensors["weights"], exact, atol=1e-5)
+    anew = Ials(factors=8, epochs=20, decay=1.0).fit(log).scores(warm.askers_of(np.arange(60)))
+    alone = make_scorer(warm.parts["ials"], warm.context).score(warm.askers_of(np.arange(60)))
+    assert np.corrcoef(anew.ravel(), alone.ravel())[0, 1] > 0.9
+    assert warm.parts["blend"].settings["weights"] == stale.parts["blend"].settings["weights"]
+    held = hold_out(log, 0)
+    assert held.ndcg(warm.scores, log.n_items) > 0.95 * held.ndcg(stale.scores, log.n_items)
+    again = blend.update(warm, log, seed=1)
+    np.testing.assert_allclose(again.parts["transitions"].tensors["weights"], exact, atol=1e-5)
+
+
+@pytest.mark.parametrize("sums", [True, False])
+def test_sums_are_kept_unless_they_are_not_wanted(log, sums):
+    settings = {**SMALL, "sequential": {**SMALL["sequential"], "passes": 1}, "sums": sums}
+    blend = make_recommender("blend", settings)
+    stale = blend.fit(without_last(log, np.arange(40)))
+    assert bool(stale.parts["transitions"].sums) == sums
+    warm = blend.update(stale, log)
+    assert bool(warm.parts["transitions"].sums) == sums
+    exact = Transitions().fit(log).parts["transitions"].tensors["weights"]
+    np.testing.assert_allclose(warm.parts["transitions"].tensors["weights"], exact, atol=1e-5)
 
 
 def test_given_weights_are_used_as_they_are(log):

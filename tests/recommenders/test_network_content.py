@@ -197,3 +197,26 @@ def test_content_needs_memory_that_is_foretold(log):
         for table in (plain_items(log.items), described(), wide)
     ]
     assert needs[0] < needs[1] < needs[2]
+
+
+def test_a_network_that_knows_content_goes_on_from_what_it_knew():
+    log = log_with(described())
+    late = np.zeros(len(log), dtype=bool)
+    late[log.histories.offsets[1:][::8] - 1] = True
+    stale = fitted(log.keep(~late))
+    # Two films more in the catalogue, that nobody watched: of the first taste and of the second.
+    grown = replace(log, items=type(log.items)([*log.items.ids(range(N_ITEMS)), "new0", "new1"]))
+    rows = [
+        *described().to_pylist(),
+        *({**row, "id": f"new{n}"} for n, row in enumerate(described(2).to_pylist())),
+    ]
+    grown = replace(grown, item_table=pa.Table.from_pylist(rows))
+    warm = make_recommender("sequential", SMALL).update(stale, grown, run=Run(device="cpu"))
+    assert knows_content(warm.parts["sequential"])
+    scores = warm.scores(newcomers(log.histories))[:, :N_ITEMS]
+    assert np.corrcoef(scores.ravel(), stale.scores(newcomers(log.histories)).ravel())[0, 1] > 0.95
+    new = warm.parts["sequential"].tensors["items"][N_ITEMS:]
+    near = new @ warm.parts["sequential"].tensors["items"][:N_ITEMS].T
+    for taste in (0, 1):
+        own, other = (near[taste, one == TASTE_OF].mean() for one in (taste, 1 - taste))
+        assert own > other

@@ -52,6 +52,12 @@ def command(
         str | None,
         typer.Option("--store", metavar="URL", help="With log files: the server's store that is to be told."),
     ] = None,
+    from_scratch: Annotated[
+        bool,
+        typer.Option(
+            "--from-scratch", help="Fit from scratch, even where the bundle in use can be gone on from."
+        ),
+    ] = False,
     device: Device = "auto",
     precision: Precision = "auto",
     json_path: JsonPath = None,
@@ -59,6 +65,9 @@ def command(
     quiet: Quiet = False,
 ) -> None:
     """Take in new events, fit, judge against the bundle in use, and put in use what is not worse.
+
+    A network goes on from its last weights, for a fraction of a fit's time; from scratch it is fitted
+    where too much is new, after 30 refreshes in a row, and after the gate refused.
 
     Made for cron and timers: one run at a time, nothing is done where nothing is new, and a run that was
     killed leaves what is in use as it was. A running server takes the new bundle up by itself. Exit status 3:
@@ -82,6 +91,7 @@ def command(
         seed=seed,
         store=store,
         run=Run(device=device, precision=precision),
+        from_scratch=from_scratch,
     )
     with output.progress() as progress:
         done = refresh(sources, Path(bundles), log_options, options, progress)
@@ -103,6 +113,8 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[str]:
     new = facts["new_events"]
     more = f"; {new:,} more events than before" if facts["state"] != "first" and new > 0 else ""
     yield f"Read {known}{more}."
+    if facts["state"] != "first":
+        yield from _way(facts)
     if facts["judged"]:
         yield _against(facts["judged"])
     elif facts["state"] == "activated":
@@ -120,6 +132,16 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[str]:
             f"Took {facts['cpu_s']:.1f} CPU-s, {facts['wall_s']:.1f} s; {money(facts['dollars'])} of "
             f"electricity; peak memory {facts['peak_rss_mb']:,.0f} MB."
         )
+
+
+def _way(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Whether the run went on from the bundle in use, or why it did not."""
+    warm, why = facts["warm"], facts["from_scratch_because"]
+    if warm:
+        times = counted(warm["refreshes"], "time")
+        yield f"Went on from {warm['from']}, {times} in a row since the last fit from scratch."
+    elif why:
+        yield f"Fitted from scratch: {why}."
 
 
 def _against(judged: Mapping[str, Any]) -> str:

@@ -1,5 +1,8 @@
 """The daily run: take in what is new, fit, judge against the bundle in use, and put in use what is not worse.
 
+Where the bundle in use can take in new events (`matinee.recipes.update`), the run goes on from it, in two
+steps: first to what came before the latest events, which the gate judges on these, then from there to all.
+
 It may be run at any time and any number of times. What is there stays usable whatever happens to a run: a
 bundle appears under its name only when it is whole, and is put in use only after that. A run that finds what
 an earlier one had finished and not yet put in use does just that; one that finds nothing new does nothing.
@@ -7,7 +10,6 @@ an earlier one had finished and not yet put in use does just that; one that find
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,16 +32,14 @@ from matinee.recipes.fit import FitOptions, fit_model
 from matinee.recipes.progress import Progress
 from matinee.recipes.refresh_folder import dated, locked, new_name, prune
 from matinee.recipes.refresh_gate import Judged, judge_both, latest_split, learnt_until
-from matinee.recipes.refresh_store import refuse_elsewhere, refuse_unfinished
+from matinee.recipes.refresh_store import refuse_elsewhere, refuse_unfinished, store_of, wanted
+from matinee.recipes.refresh_warm import note_refusal, why_from_scratch
 from matinee.recipes.spent import cpu_s, peak_rss_mb
-from matinee.recipes.store_log import forgotten_of, is_store, refuse_missing, store_log, with_store
-from matinee.recipes.update import update
+from matinee.recipes.store_log import forgotten_of, is_store, store_log, with_store
+from matinee.recipes.update import is_warm, refreshes_of, update
 from matinee.recommenders import make_recommender
-from matinee.serve.aliases import ALIASES_NOTE
-from matinee.serve.experiments import EXPERIMENTS_NOTE, read_experiments
 from matinee.serve.in_use import read_in_use
 from matinee.serve.ready_bundle import manifest_of
-from matinee.serve.store import Store
 
 FIRST, ACTIVATED, FINISHED, REFUSED, NOTHING = "first", "activated", "finished", "refused", "nothing new"
 # How often a fit is made anew because somebody was deleted meanwhile.
@@ -58,6 +58,7 @@ class RefreshOptions:
         seed: seed of everything random.
         store: the store of the server that is to be told, where the events are from files.
         run: device and precision of a recommender that trains in steps.
+        from_scratch: fit from scratch even where the bundle in use could be gone on from.
     """
 
     gate: float = 0.0
@@ -66,6 +67,7 @@ class RefreshOptions:
     seed: int = 0
     store: str | None = None
     run: Run = field(default_factory=Run)
+    from_scratch: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,7 @@ class Refreshed:
 
 @dataclass(frozen=True, kw_only=True)
 class _Day:
-    """What one run works with."""
+    """What one run works with; `why` it fits from scratch is empty where it goes on from a bundle."""
 
     bundles: Path
     place: Path
@@ -99,6 +101,8 @@ class _Day:
     progress: Progress
     read_ms: int
     now_ms: int
+    why: str = ""
+    warm: Mapping[str, Any] | None = None
 
 
 def refresh(
@@ -123,7 +127,7 @@ def refresh(
         MatineeError: another run is at work there.
     """
     options = options or RefreshOptions()
-    store = _store_of(sources, options)
+    store = store_of(sources, options.store)
     _check(options)
     with locked(bundles) as place:
         began = (cpu_s(), time.perf_counter())
@@ -162,12 +166,14 @@ def _run(day: _Day, began: tuple[float, float]) -> Refreshed:
     done = _done_before(day)
     if done is not None:
         return done
-    judged = None
+    day, judged, before = _with_way(day), None, None
     if day.model is not None:
-        judged = _judge(day, day.model)
+        judged, before = _judge(day, day.model)
         if judged is not None and not judged.passes(day.options.gate):
+            if not day.why:
+                note_refusal(day.place, day.model)
             return _end(day, REFUSED, judged=judged, began=began)
-    day, model = _fit_last(day)
+    day, model = _fit_last(day, before)
     day.progress("writing the bundle", 0.95)
     name = new_name(day.bundles, day.now_ms)
     model = replace(model, facts={**model.facts, **_facts_of(day, judged, began)})
@@ -199,6 +205,8 @@ def _done_before(day: _Day) -> Refreshed | None:
     """What an earlier run made of just these events: nothing is to be done, or only the last step is."""
     if day.used is None or day.model is None or not _same_way(day, day.model.name, day.model.config):
         return None
+    if day.options.from_scratch and refreshes_of(day.model):
+        return None
     if day.model.log.fingerprint == day.log.fingerprint:
         return _end(day, NOTHING, why=f"{day.used} was fitted on just these events.")
     for name in dated(day.bundles):
@@ -214,38 +222,68 @@ def _done_before(day: _Day) -> Refreshed | None:
     return None
 
 
-def _judge(day: _Day, used: Model) -> Judged | None:
-    """Fit on what came before, and compare; None where too little happened since the other fit."""
+def _with_way(day: _Day) -> _Day:
+    """The day, which knows whether it goes on from the bundle in use."""
+    used = day.model
+    if used is None:
+        return replace(day, why="no bundle was in use")
+    alike = _same_way(day, used.name, used.config)
+    why = why_from_scratch(used, day.log, day.place, asked=day.options.from_scratch, alike=alike)
+    if why or not is_warm(used.name):
+        return replace(day, why=why)
+    return replace(day, warm={"from": day.used, "refreshes": refreshes_of(used) + 1})
+
+
+def _judge(day: _Day, used: Model) -> tuple[Judged | None, Model | None]:
+    """Fit on what came before, and compare; the fit is gone on from.
+
+    Returns:
+        What the gate saw, and the fit; None and None where too little happened since the other fit.
+    """
     since_ms = learnt_until(used)
     split = latest_split(day.log, since_ms, day.now_ms)
     if split is None:
-        return None
+        return None, None
     day.progress("fitting on what came before the latest events", 0.1)
-    new = _fit(day, split.train_and_validation, "judged")
+    new = _fit(day, split.train_and_validation, "judged", used)
     day.progress("judging both", 0.45)
-    return judge_both(split, new, used, since_ms)
+    return judge_both(split, new, used, since_ms), new
 
 
-def _fit_last(day: _Day) -> tuple[_Day, Model]:
-    """The fit on everything, without anybody who was deleted while it went on."""
+def _fit_last(day: _Day, before: Model | None) -> tuple[_Day, Model]:
+    """The fit on everything, without anybody who was deleted while it went on.
+
+    Args:
+        day: the run's.
+        before: the fit that was judged; None: nothing was.
+    """
+    start = before or day.model
     for _ in range(_AGAIN):
         day.progress("fitting on everything", 0.5)
-        model = _fit(day, day.log, "last")
+        model = _fit(day, day.log, "last", start)
         gone = _gone(day)
         if not gone:
             return day, model
-        day = replace(day, log=forget(day.log, gone))
+        why = "a viewer was deleted while the run went on"
+        day = replace(day, log=forget(day.log, gone), why=why, warm=None)
     # Deletions come faster than fits: what is left of them is at least never answered from.
     return day, without_viewers(model, _gone(day))
 
 
-def _fit(day: _Day, log: InteractionLog, doing: str) -> Model:
-    """Fit as the bundle in use was fitted, by its sums where it has such; or as one was told to."""
+def _fit(day: _Day, log: InteractionLog, doing: str, start: Model | None) -> Model:
+    """Go on from a model, or fit from scratch as the bundle in use was fitted, or as one was told to.
+
+    Args:
+        day: the run's.
+        log: what is learnt.
+        doing: names the place of its checkpoints.
+        start: the bundle in use, or what was judged.
+    """
     options, used = day.options, day.model
     run = replace(options.run, checkpoints=day.place / doing)
+    if start is not None and used is not None and not day.why:
+        return update(start, log, run=run)
     if used is not None and _same_way(day, used.name, used.config):
-        if used.name == "transitions" and _has_people(used):
-            return update(used, log)
         return fit_model(log, _as_told(used.name, used.config, day, run))
     return fit_model(log, _as_told(options.recommender, options.settings, day, run), day.progress)
 
@@ -283,7 +321,10 @@ def _facts_of(day: _Day, judged: Judged | None, began: tuple[float, float]) -> d
             "instead_of": day.used,
             "gate": day.options.gate,
             "judged": None if judged is None else judged.to_json(),
+            "from_scratch_because": day.why,
         },
+        # A run counts once, whatever its steps.
+        "warm": day.warm,
         "read_ms": day.read_ms,
         "all_cpu_s": round(cpu_s() - began[0], 3),
         "all_wall_s": round(wall, 3),
@@ -303,16 +344,8 @@ def _prune(day: _Day) -> list[str]:
     """Remove old bundles, but none that an alias or an experiment needs."""
     used = {name for names in read_in_use(day.bundles).aliases.values() for name in names[:2]}
     if day.store is not None:
-        used |= with_store(day.store, _wanted)
+        used |= with_store(day.store, wanted)
     return prune(day.bundles, used)
-
-
-async def _wanted(store: Store) -> set[str]:
-    aliases: dict[str, list[str]] = json.loads(await store.note(ALIASES_NOTE) or "{}")
-    found = {name for names in aliases.values() for name in names[:2]}
-    for one in read_experiments(await store.note(EXPERIMENTS_NOTE)):
-        found |= one.bundles()
-    return found
 
 
 def _end(  # noqa: PLR0913 (each is a fact of the result)
@@ -336,6 +369,8 @@ def _end(  # noqa: PLR0913 (each is a fact of the result)
         "why": why,
         "gate": day.options.gate,
         "judged": None if judged is None else judged.to_json(),
+        "warm": day.warm,
+        "from_scratch_because": day.why,
         "events": len(day.log),
         "viewers": day.log.n_viewers,
         "items": day.log.n_items,
@@ -348,28 +383,6 @@ def _end(  # noqa: PLR0913 (each is a fact of the result)
         "peak_rss_mb": round(peak_rss_mb(), 1),
     }
     return Refreshed(state=state, in_use=in_use, facts=facts)
-
-
-def _store_of(sources: Sequence[str], options: RefreshOptions) -> str | None:
-    """The store that is read, or told.
-
-    Raises:
-        InputError: stores and files are mixed.
-    """
-    stores = [one for one in sources if is_store(one)]
-    if not stores:
-        if options.store is not None:
-            refuse_missing(options.store)
-        return options.store
-    if len(sources) > 1:
-        raise InputError(
-            "A refresh reads one store, or the files of a log: a server takes the histories of the bundle "
-            "that it starts with into its store by itself."
-        )
-    if options.store is not None and options.store != stores[0]:
-        raise InputError("--store is for events from files: a store that is read is told, too.")
-    refuse_missing(stores[0])
-    return stores[0]
 
 
 def _check(options: RefreshOptions) -> None:

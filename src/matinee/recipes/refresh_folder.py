@@ -3,7 +3,7 @@
 ```
 BUNDLES/2026-11-22T0315Z/   a bundle, named by the minute of its run (UTC)
 BUNDLES/in_use.json         which one serves
-BUNDLES/.refresh/           the lock, and what a run needs while it goes
+BUNDLES/.refresh/           the lock, what a run needs while it goes, and that the gate refused
 ```
 """
 
@@ -27,6 +27,8 @@ _NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{4}Z(-\d+)?")
 _UNFINISHED = re.compile(r"\.\d{4}-\d\d-\d\dT\d{4}Z.*\.(new|old)")
 _WORKPLACE = ".refresh"
 _LOCK = "lock"
+# That the gate refused what went on from the bundle in use; the next run reads it.
+REFUSED_NOTE = "refused.json"
 
 
 @contextmanager
@@ -102,5 +104,5 @@ def _tidy(bundles: Path, place: Path) -> None:
         if _UNFINISHED.fullmatch(one.name):
             shutil.rmtree(one, ignore_errors=True)
     for one in place.iterdir():
-        if one.name != _LOCK:
+        if one.name not in (_LOCK, REFUSED_NOTE):
             shutil.rmtree(one, ignore_errors=True) if one.is_dir() else one.unlink(missing_ok=True)

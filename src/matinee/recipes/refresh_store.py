@@ -1,15 +1,17 @@
-"""Whether a daily run may begin: its store has to be whole, and its server has to answer from its folder."""
+"""The store of a daily run: it has to be whole, its server has to answer from the run's folder."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from matinee.core.errors import InputError
 from matinee.recipes.activate import names_in
-from matinee.recipes.store_log import with_store
+from matinee.recipes.store_log import is_store, refuse_missing, with_store
 from matinee.serve.aliases import ALIASES_NOTE
 from matinee.serve.asking import DEFAULT_ALIAS
+from matinee.serve.experiments import EXPERIMENTS_NOTE, read_experiments
 from matinee.serve.ready_bundle import manifest_of
 from matinee.serve.store import Store
 from matinee.serve.take_in import unfinished, unfinished_words
@@ -52,3 +54,38 @@ async def _behind_default(store: Store) -> str | None:
     told: dict[str, list[str]] = json.loads(await store.note(ALIASES_NOTE) or "{}")
     names = told.get(DEFAULT_ALIAS, [])
     return str(names[0]) if names else None
+
+
+async def wanted(store: Store) -> set[str]:
+    """Names of the bundles that a store's aliases and experiments need."""
+    aliases: dict[str, list[str]] = json.loads(await store.note(ALIASES_NOTE) or "{}")
+    found = {name for names in aliases.values() for name in names[:2]}
+    for one in read_experiments(await store.note(EXPERIMENTS_NOTE)):
+        found |= one.bundles()
+    return found
+
+
+def store_of(sources: Sequence[str], told: str | None) -> str | None:
+    """The store that is read, or told; None: there is none.
+
+    Args:
+        sources: one store's URL, or the files of a log.
+        told: the store that is told where the events are from files.
+
+    Raises:
+        InputError: stores and files are mixed.
+    """
+    stores = [one for one in sources if is_store(one)]
+    if not stores:
+        if told is not None:
+            refuse_missing(told)
+        return told
+    if len(sources) > 1:
+        raise InputError(
+            "A refresh reads one store, or the files of a log: a server takes the histories of the bundle "
+            "that it starts with into its store by itself."
+        )
+    if told is not None and told != stores[0]:
+        raise InputError("--store is for events from files: a store that is read is told, too.")
+    refuse_missing(stores[0])
+    return stores[0]

@@ -76,21 +76,32 @@ class HeldOut:
         return replace(self, askers=self.askers.take(rows), targets=self.targets[rows])
 
 
-def hold_out(log: Log, seed: int) -> HeldOut:
+def hold_out(log: Log, seed: int, fresh: Bool | None = None) -> HeldOut:
     """Hold back one event of some viewers who have three at least.
 
     An event that is to be predicted and that its viewer had not had before, unless repeats are fair.
+
+    Args:
+        log: the log.
+        seed: draws viewers, and their events where they have no order.
+        fresh: bool, shape (events,): only these may be held back; None: all.
     """
     histories = log.histories
     random = generator(seed, "held out")
-    lengths = histories.lengths
-    able = np.flatnonzero(lengths >= _EVENTS)
+    able = np.flatnonzero(histories.lengths >= _EVENTS)
+    if fresh is not None:
+        able = able[_able(histories, fresh, log.ordered)[able]]
     n = min(_MOST, int(np.ceil(_SHARE * len(able))))
     viewers = np.sort(random.choice(able, n, replace=False)) if n else able[:0]
     if log.ordered:
         events = histories.offsets[1:][viewers] - 1
+    elif fresh is None:
+        lengths = histories.lengths[viewers]
+        events = histories.offsets[viewers] + (random.random(n) * lengths).astype(np.int64)
     else:
-        events = histories.offsets[viewers] + (random.random(n) * lengths[viewers]).astype(np.int64)
+        drawn = random.permutation(np.flatnonzero(fresh))
+        owners, places = np.unique(histories.rows()[drawn], return_index=True)
+        events = drawn[places[np.searchsorted(owners, viewers)]]
     fair = _fair(histories, viewers, events, log.repeats)
     viewers, events = viewers[fair], events[fair]
     taught = np.ones(len(histories.items), dtype=np.bool_)
@@ -104,6 +115,15 @@ def hold_out(log: Log, seed: int) -> HeldOut:
         targets=np.asarray(histories.items[events], dtype=np.int32),
         repeats=log.repeats,
     )
+
+
+def _able(histories: Histories, fresh: Bool, ordered: bool) -> Bool:
+    """Whose last event, or one of whose events where they have no order, is fresh: bool, shape (viewers,)."""
+    if ordered:
+        last = np.maximum(histories.offsets[1:] - 1, 0)
+        found: Bool = fresh[last] if len(fresh) else np.zeros(len(histories), dtype=np.bool_)
+        return found
+    return np.bincount(histories.rows()[fresh], minlength=len(histories)) > 0
 
 
 def _fair(histories: Histories, viewers: Int64, events: Int64, repeats: bool) -> Bool:

@@ -99,28 +99,53 @@ class Ials:
         Raises:
             TooLarge: the fit would need more memory than there is.
         """
+        return model_of(self.name, config_values(self.config), self.part(log, seed), log)
+
+    def part(self, log: Log, seed: int, start: Float32 | None = None) -> Part:
+        """The factors of a log's items.
+
+        Args:
+            log: the log.
+            seed: draws the factors that the first of all passes starts from.
+            start: float32, shape (items, factors): nearly the factors already, of which one pass makes those
+                of this log; None: all passes are made.
+
+        Raises:
+            TooLarge: the fit would need more memory than there is.
+        """
         require(self.needs(log).memory_bytes, f"ials with {self.config.factors} factors", "set fewer factors")
         watched = taste_matrix(log.histories, log.n_items)
-        items = self._factorise(
-            *taught(watched, noes_matrix(log.negatives, log.n_items), self.config.negative), seed
-        )
+        known = taught(watched, noes_matrix(log.negatives, log.n_items), self.config.negative)
+        if start is None:
+            items = self._factorise(*known, self._drawn(log.n_items, seed), self.config.epochs)
+        else:
+            items = self._factorise(*known, start.copy(), 1)
         settings: dict[str, Any] = config_values(self.config)
         if not log.ordered:
             settings |= {"decay": 1.0, "note": UNORDERED}
-        part = Part(kind="factors", settings=settings, tensors={"items": items})
-        return model_of(self.name, config_values(self.config), part, log)
+        return Part(kind="factors", settings=settings, tensors={"items": items})
 
-    def _factorise(self, watched: Sparse, targets: Float32 | None, seed: int) -> Float32:
-        """The items' factors: float32, shape (items, factors); zeros for an item that nobody watched."""
+    def _drawn(self, n_items: int, seed: int) -> Float32:
+        random = generator(seed, self.name)
+        items: Float32 = random.standard_normal((n_items, self.config.factors), dtype=np.float32)
+        items *= np.float32(0.1 / np.sqrt(self.config.factors))
+        return items
+
+    def _factorise(self, watched: Sparse, targets: Float32 | None, items: Float32, passes: int) -> Float32:
+        """The items' factors: float32, shape (items, factors); zeros for an item that nobody watched.
+
+        Args:
+            watched: who watched what.
+            targets: what each of its entries is worth.
+            items: factors to start from; overwritten.
+            passes: how many are made.
+        """
         config = self.config
         watchers, item_targets = turned(watched, targets)
         viewer_ridges = ridges(watched, config.ridge, config.unobserved, config.exponent)
         item_ridges = ridges(watchers, config.ridge, config.unobserved, config.exponent)
-        random = generator(seed, self.name)
-        items: Float32 = random.standard_normal((watched.shape[1], config.factors), dtype=np.float32)
-        items *= np.float32(0.1 / np.sqrt(config.factors))
         items[np.diff(watchers.indptr) == 0] = 0.0
-        for _ in range(config.epochs):
+        for _ in range(passes):
             gram = config.unobserved * (items.T @ items)
             viewers = solve_rows(watched, items, gram, viewer_ridges, targets)
             gram = config.unobserved * (viewers.T @ viewers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from matinee.core.promise import Log, Part
 from matinee.core.run import Run
 from matinee.core.seeds import generator
 from matinee.core.settings import config_values
+from matinee.core.types import Bool
 from matinee.core.words import counted
 from matinee.networks.item_content import Described, ItemContent
 from matinee.networks.losses import sampled_loss, softmax_loss
@@ -24,11 +26,12 @@ from matinee.recommenders.held_out import HeldOut, without
 from matinee.recommenders.network_content import Known, known_of
 from matinee.recommenders.network_cost import network_size
 from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved, settings_of
+from matinee.recommenders.network_warm import PASSES, RATE, Warm, batch_events, mixtures, warm_vectors
 from matinee.recommenders.start_vectors import start_vectors
 from matinee.train.device import Place, find_place, require_on, return_large_memory, threads_for
 from matinee.train.loop import train
 from matinee.train.plan import Plan
-from matinee.train.sequences import Batch, Reading, next_events, other_halves
+from matinee.train.sequences import Batch, Pass, Reading, next_events, other_halves
 
 # Steps in which the rate rises: a tenth of all where there are few.
 _WARMUP = 100
@@ -38,25 +41,37 @@ _FEWEST = 20
 _WORD_DROPOUT = 0.5
 
 
-def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, run: Run) -> Part:
-    """Train on all but what is held out; the part that answers."""
+def fit_network(
+    config: SequentialConfig, log: Log, held: HeldOut, seed: int, run: Run, warm: Warm | None = None
+) -> Part:
+    """Train on all but what is held out; the part that answers.
+
+    Args:
+        config: of the network.
+        log: what is learnt.
+        held: what of it is held out.
+        seed: of everything random.
+        run: how the fit goes.
+        warm: the network that is gone on from; None: it is trained from scratch.
+    """
     taught = without(log, held)
     config = resolved(config, log)
+    if warm is not None:
+        # Whether items are known by content stays as it was: what goes with it was chosen then.
+        config = replace(config, content=float(warm.part.settings.get("content") or 0.0))
     settings = settings_of(config, log)
     place = find_place(run.device, run.precision)
     require_on(place, network_size(config, log, half=place.half))
     known = known_of(taught, config.content or 0.0)
     network = content_network(config, log, known, seed=seed, place=place)
-    _start(network, _start_of(config, taught, seed), known)
-    reading = Reading(
-        longest=config.longest,
-        batch_events=config.batch_events or 1,
-        times=config.times,
-        last=config.last,
-        opening=config.opening and log.ordered,
-        device=str(place.device),
+    start = _start_of(config, taught, seed) if warm is None else warm_vectors(warm, taught)
+    _start(network, start, known)
+    if warm is not None:
+        _take_weights(network, warm.part)
+        config = replace(config, passes=PASSES, rate=RATE * config.rate)
+    passes = _passes(
+        config, taught, seed, str(place.device), None if warm is None else warm.fresh[held.taught]
     )
-    passes = (next_events if log.ordered else other_halves)(taught.histories, reading, seed)
     context = context_of(taught)
     return_large_memory()
 
@@ -66,7 +81,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
         scorer = NetworkScorer(Part(kind="network", settings=settings, tensors=tensors), context)
         return held.ndcg(scorer.score, log.n_items)
 
-    with threads_for(reading.batch_events):
+    with threads_for(config.batch_events or 1):
         trained = train(
             network,
             _loss_of(config, log.n_items, _taught_items(known, place)),
@@ -75,17 +90,54 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
             run,
             # Where nobody can be asked, all passes would seem alike, and the first one the best.
             judge if len(held) >= _FEWEST else None,
-            key=_key(config, taught, held, known),
+            key=_key(config, taught, held, known, start),
         )
     facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
     if trained.validation is not None:
         facts["validation"] = ["ndcg@10", trained.validation]
-    facts |= _note(settings, len(held))
+    facts |= _note(settings, len(held)) if warm is None else {}
     tensors = _arrays(trained.best)
     if known is not None:
         tensors, told = known.kept(tensors, seed)
         facts |= told
     return Part(kind="network", settings=settings | facts, tensors=tensors)
+
+
+def _passes(
+    config: SequentialConfig, taught: Log, seed: int, device: str, fresh: Bool | None
+) -> Callable[[int], Pass]:
+    """What is learnt, pass by pass.
+
+    Args:
+        config: with what the log decides filled in.
+        taught: what may be learnt.
+        seed: of all draws.
+        device: where batches go.
+        fresh: bool, shape (events,): what is new to a network that is gone on from; None: it knows nothing.
+    """
+    reading = Reading(
+        longest=config.longest,
+        batch_events=config.batch_events or 1,
+        times=config.times,
+        last=config.last,
+        opening=config.opening and taught.ordered,
+        device=device,
+    )
+    made = next_events if taught.ordered else other_halves
+    if fresh is None:
+        return made(taught.histories, reading, seed)
+    mixture = mixtures(taught.histories, fresh, config.longest, seed)
+    few = int(np.minimum(mixture(0).lengths, config.longest).sum())
+    reading = replace(reading, batch_events=batch_events(few, reading.batch_events))
+    return lambda number: made(mixture(number), reading, seed)(number)
+
+
+@torch.no_grad()
+def _take_weights(network: SequentialNetwork, part: Part) -> None:
+    """Take all weights of a fitted network but those of items and of what they are."""
+    for name, weights in network.state_dict().items():
+        if name != "items" and not name.startswith("content."):
+            weights.copy_(torch.from_numpy(np.array(part.tensors[name])))
 
 
 def _note(settings: Mapping[str, Any], held: int) -> dict[str, str]:
@@ -195,8 +247,10 @@ def _start_of(config: SequentialConfig, log: Log, seed: int) -> np.ndarray[Any, 
     return near
 
 
-def _key(config: SequentialConfig, log: Log, held: HeldOut, known: Known | None) -> str:
-    """What a checkpoint is of: settings, these very events, what items are, what is asked after a pass."""
+def _key(
+    config: SequentialConfig, log: Log, held: HeldOut, known: Known | None, start: np.ndarray[Any, Any]
+) -> str:
+    """What a checkpoint is of: settings, these events, the start, what items are, what a pass is asked."""
     histories = log.histories
     digest = hashlib.blake2b(repr((config_values(config), log.n_items)).encode(), digest_size=16)
     for column in (
@@ -207,6 +261,7 @@ def _key(config: SequentialConfig, log: Log, held: HeldOut, known: Known | None)
         histories.times,
         held.askers.viewers,
         held.targets,
+        start,
     ):
         digest.update(b"" if column is None else np.ascontiguousarray(column).data)
     if known is not None:

@@ -22,6 +22,7 @@ from matinee.core.space import Choice, Space, Span
 from matinee.recommenders.held_out import HeldOut, hold_out
 from matinee.recommenders.network_cost import network_needs
 from matinee.recommenders.network_settings import SequentialConfig
+from matinee.recommenders.network_warm import Warm, warm_of
 
 
 class Sequential:
@@ -69,12 +70,25 @@ class Sequential:
         held = hold_out(log, seed)
         return model_of(self.name, config_values(self.config), self.part(log, held, seed, run or Run()), log)
 
-    def part(self, log: Log, held: HeldOut, seed: int, run: Run) -> Part:
-        """The network fitted on all but what is held out."""
+    def update(self, model: Model, log: Log, *, seed: int = 0, run: Run | None = None) -> Model:
+        """Go on from a fitted model to a log that has new events.
+
+        Raises:
+            TooLarge: the fit would need more memory than there is.
+            MissingExtra: torch is not installed.
+            Stopped: the run was asked to stop.
+        """
+        warm = warm_of(model.parts[self.name], model.log, log)
+        held = hold_out(log, seed, warm.fresh)
+        part = self.part(log, held, seed, run or Run(), warm)
+        return model_of(self.name, config_values(self.config), part, log)
+
+    def part(self, log: Log, held: HeldOut, seed: int, run: Run, warm: Warm | None = None) -> Part:
+        """The network fitted on all but what is held out; gone on from where it is warm."""
         needed = self.needs(log).memory_bytes
         require(needed, f"sequential over {log.n_items:,} items", "set a smaller width or batch_events")
         try:
             from matinee.recommenders.network_fit import fit_network
         except ImportError as error:
             raise MissingExtra("sequential", self.extra) from error
-        return fit_network(self.config, log, held, seed, run)
+        return fit_network(self.config, log, held, seed, run, warm)

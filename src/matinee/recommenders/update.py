@@ -9,6 +9,7 @@ tell who is who.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,6 @@ import numpy as np
 from matinee.answers.model import Model, model_of
 from matinee.core.errors import InputError
 from matinee.core.promise import Part
-from matinee.core.settings import make_config
 from matinee.core.types import Bool, Int64
 from matinee.recommenders.cooccurrence import positions
 from matinee.recommenders.decayed_gram import Sums, from_arrays, sums_of
@@ -39,14 +39,29 @@ def update(model: Model, log: Any) -> Model:
     """
     if model.name != Transitions.name:
         raise InputError(f"Only transitions takes in new events; found a model of {model.name!r}.")
-    recommender = Transitions(**model.config)
-    part = model.parts[model.name]
-    fresh = new_events(model.log, log) if part.sums and log.ordered else None
+    part, why = updated_part(model.parts[model.name], model.config, model.log, log)
+    updated = model_of(model.name, model.config, part, log)
+    return replace(updated, facts={"update": why}) if why else updated
+
+
+def updated_part(part: Part, settings: Mapping[str, Any], old: Any, log: Any) -> tuple[Part, str]:
+    """A fitted `transitions` as if it had been fitted on `log`, from its kept sums.
+
+    Args:
+        part: as it was fitted.
+        settings: of its fit.
+        old: what it was fitted on.
+        log: everything known now.
+
+    Returns:
+        The part, and why it was fitted from scratch; empty where it was not.
+    """
+    recommender = Transitions(**settings)
+    fresh = new_events(old, log) if part.sums and log.ordered else None
     if fresh is None:
-        return replace(recommender.fit(log), facts={"update": _why_anew(part, log)})
-    config = make_config(TransitionsConfig, model.config, model.name)
-    sums = updated_sums(from_arrays(part.sums), config, model.log, log, fresh)
-    return model_of(model.name, model.config, recommender.part(sums, log), log)
+        return recommender.fit(log).parts[recommender.name], _why_anew(part, log)
+    sums = updated_sums(from_arrays(part.sums), recommender.config, old, log, fresh)
+    return recommender.part(sums, log), ""
 
 
 def _why_anew(part: Part, log: Any) -> str:
