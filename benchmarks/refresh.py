@@ -84,12 +84,11 @@ def refreshed(folder: Path, log: InteractionLog, target: Path) -> dict[str, Any]
         raise SystemExit(f"This would be no refresh: {why}.")
     since = learnt_until(used)
     split = latest_split(log, since, _FUTURE_MS)
-    if split is None:
-        raise SystemExit("Too few viewers did anything: take more of them.")
     clock.append(cpu_s())
-    candidate = update(used, split.train_and_validation)
+    # Where too few viewers did anything, nothing is judged.
+    candidate = used if split is None else update(used, split.train_and_validation)
     clock.append(cpu_s())
-    judged = judge_both(split, candidate, used, since)
+    judged = None if split is None else judge_both(split, candidate, used, since)
     clock.append(cpu_s())
     last = update(candidate, log)
     clock.append(cpu_s())
@@ -102,8 +101,8 @@ def refreshed(folder: Path, log: InteractionLog, target: Path) -> dict[str, Any]
         "new_events": len(log) - len(used.log),
         "cpu_s": clock[-1] - clock[0],
         "steps_cpu_s": steps,
-        "judged": judged.to_json(),
-        "refused": not judged.passes(0.0),
+        "judged": None if judged is None else judged.to_json(),
+        "refused": judged is not None and not judged.passes(0.0),
     }
 
 

@@ -27,12 +27,7 @@ def refresh_lines(found: dict[str, Any] | None) -> Iterator[str]:
         parts = " | ".join(
             f"{steps[name]:.1f}" for name in ("load", "judged_fit", "gate", "last_fit", "write")
         )
-        less = day["judged"]["difference"]
-        refused = ", refused" if day["refused"] else ""
-        yield (
-            f"| {number} | {day['new_events']:,} | {day['cpu_s']:.1f} | {parts} "
-            f"| {less['mean']:+.4f} [{less['low']:+.4f} {less['high']:+.4f}]{refused} |"
-        )
+        yield f"| {number} | {day['new_events']:,} | {day['cpu_s']:.1f} | {parts} | {_gate(day)} |"
     yield ""
     asked = found["asked"]
     yield f"Asked for {asked['queries']:,} events of {asked['viewers']:,} viewers on the day after:\n"
@@ -53,6 +48,14 @@ def refresh_lines(found: dict[str, Any] | None) -> Iterator[str]:
         f"{loss['share']:+.1%}: {_state(loss['reached'])}. The bundle takes {sizes['bundle_mb']:.0f} MB, "
         f"{sizes['sums_mb']:.0f} of them sums that only a refresh needs. `{found['command']}`\n"
     )
+
+
+def _gate(day: dict[str, Any]) -> str:
+    if day["judged"] is None:
+        return "not judged: too few viewers"
+    less = day["judged"]["difference"]
+    words = f"{less['mean']:+.4f} [{less['low']:+.4f} {less['high']:+.4f}]"
+    return f"{words}, refused" if day["refused"] else words
 
 
 def _interval(found: dict[str, float]) -> str:
