@@ -12,8 +12,9 @@ from hypothesis import given, settings  # noqa: E402 (after torch is known to be
 from hypothesis import strategies as st  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from matinee.networks import losses  # noqa: E402
-from matinee.networks.losses import chunk_rows, sampled_loss, softmax_loss  # noqa: E402
+from matinee.networks import chunks, losses  # noqa: E402
+from matinee.networks.chunks import GPU_BYTES, chunk_rows  # noqa: E402
+from matinee.networks.losses import sampled_loss, softmax_loss  # noqa: E402
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -59,7 +60,7 @@ def held_to_plain(vectors, items, targets, rtol, atol, **more):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Sixteen predictions a chunk, so that few predictions cross borders."""
-    monkeypatch.setattr(losses, "_CELLS", {"cpu": 1})
+    monkeypatch.setattr(chunks, "_CPU_CELLS", 1)
 
 
 @settings(max_examples=60, deadline=None)
@@ -79,7 +80,7 @@ def test_softmax_loss_is_the_plain_one_with_its_gradients(  # noqa: PLR0917 (wha
     vectors, table, targets, weights = made(predictions, items, seed=seed, dtype=dtype, spread=0.3)
     more = {"temperature": temperature, "smoothing": smoothing, "weights": weights if weighted else None}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(losses, "_CELLS", {"cpu": 1})
+        patch.setattr(chunks, "_CPU_CELLS", 1)
         held_to_plain(
             vectors, table, targets, rtol=2e-4 if single else 1e-9, atol=2e-5 if single else 1e-11, **more
         )

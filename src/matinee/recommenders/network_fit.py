@@ -25,7 +25,9 @@ from matinee.recommenders.network_content import Known, known_of
 from matinee.recommenders.network_cost import network_size
 from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved, settings_of
 from matinee.recommenders.start_vectors import start_vectors
+from matinee.train.ahead import Shapes, taken_ahead
 from matinee.train.device import Place, find_place, require_on, return_large_memory, threads_for
+from matinee.train.learner import records
 from matinee.train.loop import train
 from matinee.train.plan import Plan
 from matinee.train.sequences import Batch, Reading, next_events, other_halves
@@ -54,9 +56,17 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
         times=config.times,
         last=config.last,
         opening=config.opening and log.ordered,
-        device=str(place.device),
     )
-    passes = (next_events if log.ordered else other_halves)(taught.histories, reading, seed)
+    drawn = (next_events if log.ordered else other_halves)(taught.histories, reading, seed)
+    shapes = Shapes(
+        batch_events=reading.batch_events,
+        longest=reading.longest,
+        ordered=log.ordered,
+        opening=reading.opening,
+    )
+    recorded = records(network, place, run.record)
+    ahead = place.device.type == "cuda"
+    passes = taken_ahead(drawn, shapes if recorded else None) if ahead else drawn
     context = context_of(taught)
     return_large_memory()
 
