@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.metadata import version
 
 from matinee.answers.model import Model
+from matinee.core.version import version
 from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
 from matinee.recommenders import make_recommender
