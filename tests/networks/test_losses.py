@@ -93,6 +93,18 @@ def test_chunks_hold_what_they_should():
     assert chunk_rows(0, 10, "cpu") == 1
 
 
+def test_a_gpus_chunk_is_wide_and_within_its_bytes():
+    assert chunk_rows(4096, 3_416, "cuda") == 4096
+    assert chunk_rows(10**6, 3_416, "cuda") == 2**24 // 3_416
+    assert chunk_rows(10**6, 100_000, "cuda", 2) == 512
+    for items in (300_000, 1_000_000, 10_000_000):
+        for each in (2, 4):
+            rows = chunk_rows(10**6, items, "cuda", each)
+            assert rows * items * each <= GPU_BYTES
+            # As wide as fits, up to where width pays no more.
+            assert rows == 512 or (rows + 1) * items * each > GPU_BYTES
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_softmax_loss_gradients_are_finite_differences(smoothing, small_chunks):
     vectors, table, targets, weights = made(19, 7, width=3)
@@ -234,6 +246,43 @@ def test_accidental_hits_are_hidden():
     assert only_hits.item() == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.skipif(not hasattr(functional, "linear_cross_entropy"), reason="needs torch 2.13")
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_torchs_own_fused_loss_is_the_same(smoothing):
+    vectors, table, targets, _ = made(40, 60)
+
+    def torchs(vectors, items, targets):
+        return functional.linear_cross_entropy(vectors, items, targets, label_smoothing=smoothing)
+
+    wanted = value_and_gradients(torchs, vectors, table, targets)
+    found = value_and_gradients(softmax_loss, vectors, table, targets, smoothing=smoothing)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_wide_chunks_are_the_same_as_narrow_ones(half, monkeypatch):
+    """A GPU's rule on a CPU: what differs there is the chunk and the kernel, and no formula."""
+    vectors, table, targets, weights = made(700, 900, width=32, dtype=torch.float32, spread=0.3)
+    found = []
+    for rule in ("cpu", "cuda"):
+        widths = []
+
+        def rows(predictions, items, _, each, rule=rule, widths=widths):
+            widths.append(chunk_rows(predictions, items, rule, each))
+            return widths[-1]
+
+        monkeypatch.setattr(losses, "chunk_rows", rows)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = value_and_gradients(softmax_loss, vectors, table, targets, weights=weights, smoothing=0.1)
+        found.append((widths[0], loss))
+    assert found[0][0] < found[1][0] == 700
+    for one, other in zip(found[0][1], found[1][1], strict=True):
+        # In bfloat16 sums over chunks are rounded once a chunk.
+        assert (one - other).norm() <= (5e-3 if half else 1e-6) * other.norm()
+
+
+@pytest.mark.cuda
 @GPU
 @pytest.mark.parametrize("half", [False, True])
 def test_on_a_gpu_the_loss_is_the_same(half):

@@ -90,13 +90,13 @@ def predicted_gpu_bytes(size: NetworkSize) -> int:
     each = 2 if size.half else _FLOAT
     weights = parameters(size) * _FLOAT
     layers = _kept_by_layers(size)
-    # The table as products read it, by rows where it is rounded, and by columns.
-    copies = table
-    chunk = each * size.n_items * chunk_rows(size.batch_events, size.n_items, "cuda", each)
-    loss = table + copies + chunk
     if size.drawn:
-        loss = 6 * size.batch_events * size.drawn * _FLOAT
-    fullest = layers + max(loss, 3 * table + _first_gradients(size))
+        loss, tables = 6 * size.batch_events * size.drawn * _FLOAT, 2
+    else:
+        chunk = each * size.n_items * chunk_rows(size.batch_events, size.n_items, "cuda", each)
+        # Beside it the gradient, and the table as products read it: by columns, and by rows where rounded.
+        loss, tables = chunk + 2 * table, 3
+    fullest = layers + max(loss, tables * table + _first_gradients(size))
     kept = weights * (3 + size.average)
     return _WORKSPACE + kept + (weights - table) + fullest + _content(size, table)
 
