@@ -316,12 +316,14 @@ def attention_of(run: Run, batch: Batch) -> Callable[[], None]:
     n, events = batch.histories.items.shape
     kind = torch.bfloat16 if run.asked.place.half else torch.float32
     device, size = run.asked.place.device, run.network.items.shape[1] // HEADS
-    three = [torch.randn(n, HEADS, events, size, device=device).to(kind).requires_grad_() for _ in range(3)]
+    queries, keys, values = three = [
+        torch.randn(n, HEADS, events, size, device=device).to(kind).requires_grad_() for _ in range(3)
+    ]
     bias = torch.zeros(1, HEADS, events, events, device=device, dtype=kind)
 
     def attention() -> None:
         for _ in range(LAYERS):
-            seen = functional.scaled_dot_product_attention(*three, attn_mask=bias)
+            seen = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
             torch.autograd.grad(seen.float().mean(), three)
 
     return attention

@@ -20,6 +20,7 @@ from matinee.train.device import Place
 from matinee.train.tensors import map_tensors, tensors_of
 
 B = TypeVar("B")
+B_co = TypeVar("B_co", covariant=True)
 N = TypeVar("N", bound=nn.Module)
 Results = tuple[Tensor | None, ...]
 
@@ -30,7 +31,7 @@ _FEWEST_SHAPES, _MOST_SHAPES = 8, 48
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filled(Generic[B]):
+class Filled(Generic[B_co]):
     """A batch filled up to a shape that comes back; what fills it weighs nothing.
 
     Attributes:
@@ -38,7 +39,7 @@ class Filled(Generic[B]):
         predictions: how many of it are real.
     """
 
-    batch: B
+    batch: B_co
     predictions: int
 
 
