@@ -6,11 +6,13 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from matinee.core.version import version
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -63,6 +65,8 @@ def _processor() -> str:
 
 
 def _commit() -> str:
+    if shutil.which("git") is None:
+        return ""
     here = Path(__file__).parent
     found = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False

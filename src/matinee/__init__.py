@@ -88,7 +88,7 @@ _DOORS = {
 def __getattr__(name: str) -> Any:
     """Open a door."""
     if name == "__version__":
-        from importlib.metadata import version
+        from matinee.core.version import version
 
         found: Any = version("matinee")
     elif name == "recommenders":

@@ -12,8 +12,9 @@ from hypothesis import given, settings  # noqa: E402 (after torch is known to be
 from hypothesis import strategies as st  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from matinee.networks import losses  # noqa: E402
-from matinee.networks.losses import chunk_rows, sampled_loss, softmax_loss  # noqa: E402
+from matinee.networks import chunks, losses  # noqa: E402
+from matinee.networks.chunks import GPU_BYTES, chunk_rows  # noqa: E402
+from matinee.networks.losses import sampled_loss, softmax_loss  # noqa: E402
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -59,7 +60,7 @@ def held_to_plain(vectors, items, targets, rtol, atol, **more):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Sixteen predictions a chunk, so that few predictions cross borders."""
-    monkeypatch.setattr(losses, "_CELLS", {"cpu": 1})
+    monkeypatch.setattr(chunks, "_CPU_CELLS", 1)
 
 
 @settings(max_examples=60, deadline=None)
@@ -79,7 +80,7 @@ def test_softmax_loss_is_the_plain_one_with_its_gradients(  # noqa: PLR0917 (wha
     vectors, table, targets, weights = made(predictions, items, seed=seed, dtype=dtype, spread=0.3)
     more = {"temperature": temperature, "smoothing": smoothing, "weights": weights if weighted else None}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(losses, "_CELLS", {"cpu": 1})
+        patch.setattr(chunks, "_CPU_CELLS", 1)
         held_to_plain(
             vectors, table, targets, rtol=2e-4 if single else 1e-9, atol=2e-5 if single else 1e-11, **more
         )
@@ -90,6 +91,18 @@ def test_chunks_hold_what_they_should():
     assert chunk_rows(1000, 10**9, "cpu") == 16
     assert chunk_rows(5, 10, "cpu") == 5
     assert chunk_rows(0, 10, "cpu") == 1
+
+
+def test_a_gpus_chunk_is_wide_and_within_its_bytes():
+    assert chunk_rows(4096, 3_416, "cuda") == 4096
+    assert chunk_rows(10**6, 3_416, "cuda") == 2**24 // 3_416
+    assert chunk_rows(10**6, 100_000, "cuda", 2) == 512
+    for items in (300_000, 1_000_000, 10_000_000):
+        for each in (2, 4):
+            rows = chunk_rows(10**6, items, "cuda", each)
+            assert rows * items * each <= GPU_BYTES
+            # As wide as fits, up to where width pays no more.
+            assert rows == 512 or (rows + 1) * items * each > GPU_BYTES
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -233,6 +246,43 @@ def test_accidental_hits_are_hidden():
     assert only_hits.item() == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.skipif(not hasattr(functional, "linear_cross_entropy"), reason="needs torch 2.13")
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_torchs_own_fused_loss_is_the_same(smoothing):
+    vectors, table, targets, _ = made(40, 60)
+
+    def torchs(vectors, items, targets):
+        return functional.linear_cross_entropy(vectors, items, targets, label_smoothing=smoothing)
+
+    wanted = value_and_gradients(torchs, vectors, table, targets)
+    found = value_and_gradients(softmax_loss, vectors, table, targets, smoothing=smoothing)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_wide_chunks_are_the_same_as_narrow_ones(half, monkeypatch):
+    """A GPU's rule on a CPU: what differs there is the chunk and the kernel, and no formula."""
+    vectors, table, targets, weights = made(700, 900, width=32, dtype=torch.float32, spread=0.3)
+    found = []
+    for rule in ("cpu", "cuda"):
+        widths = []
+
+        def rows(predictions, items, _, each, rule=rule, widths=widths):
+            widths.append(chunk_rows(predictions, items, rule, each))
+            return widths[-1]
+
+        monkeypatch.setattr(losses, "chunk_rows", rows)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = value_and_gradients(softmax_loss, vectors, table, targets, weights=weights, smoothing=0.1)
+        found.append((widths[0], loss))
+    assert found[0][0] < found[1][0] == 700
+    for one, other in zip(found[0][1], found[1][1], strict=True):
+        # In bfloat16 sums over chunks are rounded once a chunk.
+        assert (one - other).norm() <= (5e-3 if half else 1e-6) * other.norm()
+
+
+@pytest.mark.cuda
 @GPU
 @pytest.mark.parametrize("half", [False, True])
 def test_on_a_gpu_the_loss_is_the_same(half):

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,27 +32,33 @@ _TYPES = {
     "U8": np.uint8,
     "BOOL": np.bool_,
 }
+# How the format's own library orders tensors: by type, the last of these first, then by name.
+_RANKS = ("BOOL", "U8", "I8", "I16", "U16", "F16", "I32", "U32", "F32", "F64", "I64", "U64")
 _HEADER_LIMIT = 100_000_000
 
 
 def write_tensors(path: Path, tensors: Tensors) -> None:
-    """Write named arrays; contents alone decide the bytes.
+    """Write named arrays; contents alone decide the bytes, which are those of the format's own library.
 
     Raises:
         OSError: the disk is full, or the file cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
-    try:
-        save_file({name: np.asarray(array, order="C") for name, array in sorted(tensors.items())}, path)
-    except SafetensorError as error:
-        # Its writer tells the system's error in words only, as "(os error 28)".
-        told = re.search(r"\(os error (\d+)\)", str(error))
-        if told is None:
-            raise
-        number = int(told[1])
-        raise OSError(number, os.strerror(number), str(path)) from error
+    words = {np.dtype(kind): word for word, kind in _TYPES.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    # The widest first, so that each lies at a multiple of its own size.
+    order = sorted(arrays, key=lambda name: (-_RANKS.index(words[arrays[name].dtype]), name))
+    header, end = {}, 0
+    for name in order:
+        array = arrays[name]
+        header[name] = {
+            "dtype": words[array.dtype],
+            "shape": list(array.shape),
+            "data_offsets": [end, end + array.nbytes],
+        }
+        end += array.nbytes
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    _write(path, [len(text).to_bytes(8, "little"), text, *(arrays[name].data for name in order)])
 
 
 def describe(tensors: Tensors) -> dict[str, list[Any]]:
@@ -87,6 +91,12 @@ def read_tensors(path: Path, expected: Mapping[str, Any] | None = None) -> dict[
             f"the manifest says {expected.get(wrong, 'there is none')}."
         )
     return tensors
+
+
+def _write(path: Path, parts: Sequence[bytes | memoryview]) -> None:
+    with path.open("wb") as file:
+        for part in parts:
+            file.write(part)
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:

@@ -73,9 +73,12 @@ def command(
     from matinee.data.read import read_log
     from matinee.recipes.compare import compare, with_command
     from matinee.recipes.rows import DEFAULT_ROWS, require_place
+    from matinee.report.frame import require_templates
 
     out = Output(json_path, quiet)
     check_writable("--html", html)
+    if html is not None:
+        require_templates()
     lengths = parse_lengths(at)
     settings = parse_settings(set_ or [])
     names, run = parse_names(recommenders), Run(device=device, precision=precision)

@@ -82,6 +82,7 @@ class Run:
         checkpoint_every_s: wall seconds from one checkpoint to the next.
         should_stop: asked between steps; once it says yes, the fit saves a checkpoint and raises `Stopped`.
         tell: called with a `Step` about once a second.
+        record: whether a GPU's steps are recorded and replayed (CUDA graphs) where that pays.
         kept: where parts that were fitted on this log are found and kept; None: nowhere.
     """
 
@@ -91,4 +92,5 @@ class Run:
     checkpoint_every_s: float = 30.0
     should_stop: Callable[[], bool] = _never
     tell: Callable[[Step], None] = _silent
+    record: bool = True
     kept: Kept | None = None

@@ -3,7 +3,8 @@
 `softmax_loss`: the gradient with respect to vectors and items is computed in the forward pass, chunk by
 chunk, while the chunk's probabilities are still in the cache; the backward pass only scales it. Memory is
 that of one chunk, whatever the number of predictions (cut cross-entropy, Wijmans et al. 2024, has the same
-aim; it computes logits a second time in the backward pass, inside a kernel of its own).
+aim; it computes logits a second time in the backward pass, inside a kernel of its own). On a GPU a chunk is
+wide enough that its products run at the device's own rate: nothing is compiled on the machine that trains.
 
 `sampled_loss`: one set of items drawn uniformly for all predictions of a batch, each logit less the log of
 how often its item is expected among them, so that the sum of exponentials estimates the whole catalogue's
@@ -21,15 +22,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Logits of a chunk. On a CPU: about what a core's own cache holds; else enough to keep a device busy.
-_CELLS = {"cpu": 2**19}
-_CELLS_ELSEWHERE = 2**24
+from matinee.networks.chunks import chunk_rows
 
-
-def chunk_rows(predictions: int, items: int, device: str) -> int:
-    """How many predictions' logits `softmax_loss` holds at a time, each over all items."""
-    cells = _CELLS.get(device, _CELLS_ELSEWHERE)
-    return max(1, min(predictions, max(16, cells // max(items, 1))))
+# bfloat16 products summed in float32 as they are made (torch 2.8, CUDA).
+_SUMS_WIDER = hasattr(torch.ops.aten.addmm, "dtype_out")
 
 
 def softmax_loss(
@@ -122,7 +118,7 @@ class _ChunkedSoftmax(torch.autograd.Function):
         chances = torch.empty(len(vectors), dtype=kind, device=vectors.device)
         of_vectors = torch.empty_like(asked)
         of_items = torch.zeros_like(across, dtype=exact)
-        rows = chunk_rows(len(vectors), len(items), vectors.device.type)
+        rows = chunk_rows(len(vectors), len(items), vectors.device.type, across.element_size())
         buffer = torch.empty(rows, len(items), dtype=kind, device=vectors.device)
         for start in range(0, len(vectors), rows):
             part = slice(start, start + rows)
@@ -174,5 +170,7 @@ def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
     """Add a product to a total that may be more precise than its right side."""
     if total.dtype == right.dtype:
         total.addmm_(left, right)
+    elif _SUMS_WIDER and right.device.type == "cuda":
+        torch.addmm(total, left.to(right.dtype), right, out_dtype=total.dtype, out=total)
     else:
         total += torch.mm(left.to(right.dtype), right)

@@ -6,7 +6,6 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from matinee.core.electricity import electricity_dollars
 from matinee.core.errors import InputError, MatineeError, SettingsError, unknown_name
 from matinee.core.run import Run
+from matinee.core.version import version
 from matinee.data.log import InteractionLog
 from matinee.data.read import read_log
 from matinee.data.split import Split, split_log, tied_times

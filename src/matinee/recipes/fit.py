@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from matinee.core.errors import SettingsError, unknown_name
 from matinee.core.run import Run, Step
 from matinee.core.settings import config_values
 from matinee.core.threads import few_threads
+from matinee.core.version import version
 from matinee.data.content import fingerprint_content
 from matinee.data.fingerprint import fingerprint_ids
 from matinee.data.forget import forget

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from matinee.answers.manifest import is_bundle
 from matinee.answers.model import load
 from matinee.core.electricity import WATTS, electricity_dollars
 from matinee.core.errors import InputError
+from matinee.core.version import version
 from matinee.recipes.activate import names_in, used_in
 from matinee.recipes.report_words import brought, kinds_words, unknown, verdict
 from matinee.recipes.store_log import refuse_missing, with_store

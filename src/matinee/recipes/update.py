@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any
 
 from matinee.answers.model import Model
 from matinee.core.run import Run
 from matinee.core.threads import few_threads
+from matinee.core.version import version
 from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
 from matinee.recipes.rows import joined_of, note_of, trained_of

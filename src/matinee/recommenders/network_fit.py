@@ -17,7 +17,6 @@ from matinee.core.promise import Log, Part
 from matinee.core.run import Run
 from matinee.core.seeds import generator
 from matinee.core.settings import config_values
-from matinee.core.types import Bool
 from matinee.core.words import counted
 from matinee.networks.item_content import Described, ItemContent
 from matinee.networks.losses import sampled_loss, softmax_loss
@@ -25,13 +24,15 @@ from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.held_out import HeldOut, without
 from matinee.recommenders.network_content import Known, known_of
 from matinee.recommenders.network_cost import network_size
+from matinee.recommenders.network_passes import for_gpu, passes_of, reading_of
 from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved, settings_of
-from matinee.recommenders.network_warm import PASSES, RATE, Warm, batch_events, mixtures, warm_vectors
+from matinee.recommenders.network_warm import PASSES, RATE, Warm, warm_vectors
 from matinee.recommenders.start_vectors import start_vectors
 from matinee.train.device import Place, find_place, require_on, return_large_memory, threads_for
+from matinee.train.learner import records
 from matinee.train.loop import train
 from matinee.train.plan import Plan
-from matinee.train.sequences import Batch, Pass, Reading, next_events, other_halves
+from matinee.train.sequences import Batch
 
 # Steps in which the rate rises: a tenth of all where there are few.
 _WARMUP = 100
@@ -69,9 +70,13 @@ def fit_network(
     if warm is not None:
         _take_weights(network, warm.part)
         config = replace(config, passes=PASSES, rate=RATE * config.rate)
-    passes = _passes(
-        config, taught, seed, str(place.device), None if warm is None else warm.fresh[held.taught]
+    reading = reading_of(config, log)
+    passes: Callable[[int], Any] = passes_of(
+        taught, reading, seed, None if warm is None else warm.fresh[held.taught]
     )
+    if place.device.type == "cuda":
+        recorded = records(network, place, run.record)
+        passes = for_gpu(passes, reading, ordered=log.ordered, recorded=recorded)
     context = context_of(taught)
     return_large_memory()
 
@@ -101,35 +106,6 @@ def fit_network(
         tensors, told = known.kept(tensors, seed)
         facts |= told
     return Part(kind="network", settings=settings | facts, tensors=tensors)
-
-
-def _passes(
-    config: SequentialConfig, taught: Log, seed: int, device: str, fresh: Bool | None
-) -> Callable[[int], Pass]:
-    """What is learnt, pass by pass.
-
-    Args:
-        config: with what the log decides filled in.
-        taught: what may be learnt.
-        seed: of all draws.
-        device: where batches go.
-        fresh: bool, shape (events,): what is new to a network that is gone on from; None: it knows nothing.
-    """
-    reading = Reading(
-        longest=config.longest,
-        batch_events=config.batch_events or 1,
-        times=config.times,
-        last=config.last,
-        opening=config.opening and taught.ordered,
-        device=device,
-    )
-    made = next_events if taught.ordered else other_halves
-    if fresh is None:
-        return made(taught.histories, reading, seed)
-    mixture = mixtures(taught.histories, fresh, config.longest, seed)
-    few = int(np.minimum(mixture(0).lengths, config.longest).sum())
-    reading = replace(reading, batch_events=batch_events(few, reading.batch_events))
-    return lambda number: made(mixture(number), reading, seed)(number)
 
 
 @torch.no_grad()

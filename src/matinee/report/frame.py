@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from matinee.core.errors import InputError
 from matinee.report import numbers
 
 if TYPE_CHECKING:
@@ -12,13 +14,27 @@ if TYPE_CHECKING:
 _NUMBERS = ("counted", "figure", "money", "percent", "probability", "seconds")
 
 
+def require_templates() -> None:
+    """Refuse a report where nothing fills templates in, as on a machine that is lent for its GPU.
+
+    Raises:
+        InputError: says what to install.
+    """
+    if find_spec("jinja2") is None:
+        raise InputError("A report needs jinja2, found none: pip install jinja2, or ask for none.")
+
+
 def framed(template: str, values: dict[str, Any]) -> str:
     """A report from its template; every word in it is escaped, and a name that nobody gave is an error.
 
     Args:
         template: its file's name.
         values: what it shows.
+
+    Raises:
+        InputError: what fills templates in is not installed.
     """
+    require_templates()
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

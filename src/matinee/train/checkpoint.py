@@ -23,10 +23,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import numpy as np
+import torch
 from torch import nn
 
+from matinee.answers.tensors import read_tensors, write_tensors
 from matinee.core.errors import InputError, TooLarge
 from matinee.core.memory import size_words
 from matinee.train.plan import Plan
@@ -56,7 +57,7 @@ def write_checkpoint(folder: Path, taken: Snapshot) -> Path:
         draft, final = folder / _DRAFT, folder / f"{_newest_number(folder) + 1:06d}"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
-        save_file(dict(taken.tensors), draft / _TENSORS)
+        write_tensors(draft / _TENSORS, {name: tensor.numpy() for name, tensor in taken.tensors.items()})
         text = json.dumps({"digest": _digest(draft / _TENSORS), "facts": taken.facts}, allow_nan=False)
         (draft / _FACTS).write_text(text, encoding="utf-8")
         for path in (draft / _TENSORS, draft / _FACTS, draft):
@@ -65,7 +66,7 @@ def write_checkpoint(folder: Path, taken: Snapshot) -> Path:
         _to_disk(folder)
         for old in _numbered(folder)[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise InputError(
             f"No checkpoint could be written to {folder}: {error}. Free the disk or give another folder."
         ) from error
@@ -82,8 +83,11 @@ def read_checkpoint(path: Path) -> Snapshot:
         told: dict[str, Any] = json.loads((path / _FACTS).read_text(encoding="utf-8"))
         if told["digest"] != _digest(path / _TENSORS):
             raise ValueError("its tensors are not those that were written")
-        return Snapshot(tensors=load_file(path / _TENSORS), facts=told["facts"])
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        tensors = read_tensors(path / _TENSORS).items()
+        # Copies: the file may be gone before they are put to use.
+        copies = {name: torch.from_numpy(np.array(array)) for name, array in tensors}
+        return Snapshot(tensors=copies, facts=told["facts"])
+    except (OSError, ValueError, KeyError, TypeError, InputError) as error:
         raise InputError(f"Checkpoint {path} is torn or altered: {error}.") from error
 
 

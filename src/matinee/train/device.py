@@ -18,7 +18,7 @@ from torch import Tensor
 
 from matinee.core.errors import SettingsError, TooLarge
 from matinee.core.memory import size_words
-from matinee.train.memory import NetworkSize, predicted_bytes
+from matinee.train.memory import NetworkSize, predicted_bytes, predicted_gpu_bytes
 
 # Options of glibc's mallopt (malloc.h).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -127,7 +127,7 @@ def require_on(place: Place, size: NetworkSize, free: int | None = None) -> None
     """
     if free is None and place.device.type == "cuda":
         free = torch.cuda.mem_get_info(place.device)[0]
-    needed = predicted_bytes(size)
+    needed = predicted_bytes(size) if place.device.type == "cpu" else predicted_gpu_bytes(size)
     if free is not None and needed > free:
         raise TooLarge(
             f"Training on {place.device} needs {size_words(needed)} of its memory, {size_words(free)} are "

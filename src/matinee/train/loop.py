@@ -22,6 +22,7 @@ from matinee.train.adamw import clip_gradients
 from matinee.train.checkpoint import Checkpoints, fingerprint, newest_checkpoint
 from matinee.train.device import Place, find_place
 from matinee.train.interrupt import Interrupts
+from matinee.train.learner import CudaGraphs, Filled, Learner, records
 from matinee.train.plan import Plan, average_at, rate_at
 from matinee.train.preflight import preflight
 from matinee.train.progress import Teller, farewell, sound_loss, sound_snapshot
@@ -67,7 +68,7 @@ class Trained:
 def train(  # noqa: PLR0913 (what is learnt, by which plan, how this run goes, and whose checkpoints it may take)
     network: N,
     loss_of: Callable[[N, B], tuple[Tensor, int] | None],
-    passes: Callable[[int], Batches[B]],
+    passes: Callable[[int], Batches[B | Filled[B]]],
     plan: Plan,
     run: Run = Run(),  # noqa: B008 (frozen)
     validate: Callable[[N], float] | None = None,
@@ -79,8 +80,9 @@ def train(  # noqa: PLR0913 (what is learnt, by which plan, how this run goes, a
     Args:
         network: moved to the run's device and trained from the weights that it has.
         loss_of: the mean loss of a batch (a scalar) and how many predictions it is the mean of, or None for
-            a batch that teaches nothing; moves the batch to the network's device. Called under autocast.
-        passes: the batches of a pass, counted from 0; they may depend on nothing else.
+            a batch that teaches nothing. Called under autocast, with the batch's tensors on the device.
+        passes: the batches of a pass, counted from 0; they may depend on nothing else. Those that are filled
+            up to shapes that come back are recorded on a GPU.
         plan: how long and how hard.
         run: where, how precisely, who is told, what is kept.
         validate: how good a network is, larger is better. Called without gradients, in eval mode, in float32.
@@ -99,6 +101,8 @@ def train(  # noqa: PLR0913 (what is learnt, by which plan, how this run goes, a
         state, notes = _start(network, plan, place, kept, validate)
         sound = partial(sound_snapshot, state)
         told = Teller(run.tell, state, plan, notes)
+        recorder = CudaGraphs(place.device) if records(network, place, run.record) else None
+        learn = Learner(network, loss_of, place, recorder, told.note)
         try:
             while not state.over(plan):
                 batches = passes(state.epoch)
@@ -106,10 +110,7 @@ def train(  # noqa: PLR0913 (what is learnt, by which plan, how this run goes, a
                     if run.should_stop():
                         raise _Asked
                     with interrupts.held():
-                        with place.autocast():
-                            loss, predictions = loss_of(network, batch) or (None, 0)
-                        if loss is not None:
-                            torch.autograd.backward(loss)
+                        loss, predictions = learn(batch)
                         _update(state, plan, len(batches), loss, predictions)
                         state.random = place.random_state()
                     told.now_and_then(state.step / len(batches))

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from matinee.networks.chunks import chunk_rows
+
 _FLOAT = 4
 # Torch 2.13 loaded, its kernels used once: anonymous memory beyond that of Python with numpy.
 _TORCH = 137 * 2**20
-# Logits of one chunk of the loss (`networks.losses`), and the fewest rows of one.
-_CHUNK_CELLS, _CHUNK_ROWS = 2**19, 16
+# What a GPU's libraries of products and attention keep for themselves, beyond the context that loading takes.
+_WORKSPACE = 128 * 2**20
 _STEPS, _TIMES = 512, 33
 # Tables that content makes: the sum of features, its square, it bounded, ids kept, both added, and gradients.
 _TABLES = 6
@@ -78,6 +80,27 @@ def predicted_bytes(size: NetworkSize) -> int:
     return _TORCH + kept + copied + (weights - table) + fullest + _content(size, table)
 
 
+def predicted_gpu_bytes(size: NetworkSize) -> int:
+    """Peak memory of training on a GPU: what the processor keeps (checkpoints, best weights) is not in it.
+
+    Counted at the fuller of two moments: the loss, which holds its chunk and the gradient of all items, and
+    the backward pass, where item vectors have gradients as answers and as what was read.
+    """
+    table = size.n_items * size.width * _FLOAT
+    each = 2 if size.half else _FLOAT
+    weights = parameters(size) * _FLOAT
+    layers = _kept_by_layers(size)
+    if size.drawn:
+        loss, tables = 6 * size.batch_events * size.drawn * _FLOAT, 2
+    else:
+        chunk = each * size.n_items * chunk_rows(size.batch_events, size.n_items, "cuda", each)
+        # Beside it the gradient, and the table as products read it: by columns, and by rows where rounded.
+        loss, tables = chunk + 2 * table, 3
+    fullest = layers + max(loss, tables * table + _first_gradients(size))
+    kept = weights * (3 + size.average)
+    return _WORKSPACE + kept + (weights - table) + fullest + _content(size, table)
+
+
 def parameters(size: NetworkSize) -> int:
     """Numbers that are learnt."""
     width, hidden = size.width, _narrow(size)
@@ -120,7 +143,7 @@ def _loss(size: NetworkSize, table: int) -> int:
     """What the loss needs besides: two gradients of all items, and a chunk of logits or all drawn ones."""
     if size.drawn:
         return max(2 * table, 6 * size.batch_events * size.drawn * _FLOAT)
-    return 2 * table + max(_CHUNK_CELLS, _CHUNK_ROWS * size.n_items) * _FLOAT
+    return 2 * table + chunk_rows(2**31, size.n_items, "cpu") * size.n_items * _FLOAT
 
 
 def _content(size: NetworkSize, table: int) -> int:

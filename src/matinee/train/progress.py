@@ -33,7 +33,11 @@ class Teller:
         # When this run's first step was made, and the share that was done then, maybe by an earlier run.
         self._began: tuple[float, float] | None = None
         for note in notes:
-            tell(Step(share=state.epoch / plan.passes, doing=note))
+            self.note(note)
+
+    def note(self, sentence: str) -> None:
+        """Tell a sentence instead of what is being done."""
+        self._tell(Step(share=self._share(0.0), doing=sentence))
 
     def now_and_then(self, of_pass: float) -> None:
         """Tell, where a second has gone by.

@@ -74,7 +74,6 @@ class Reading:
         times: whether it looks at times.
         last: only so many last events of a window are foretold; 0: all.
         opening: whether the beginning stands before what is read, and is the first of `longest` events.
-        device: where batches go.
     """
 
     longest: int
@@ -82,7 +81,6 @@ class Reading:
     times: bool = False
     last: int = 0
     opening: bool = False
-    device: str = "cpu"
 
 
 def next_events(events: Events, reading: Reading, seed: int) -> Callable[[int], Pass]:
@@ -155,7 +153,6 @@ class _Columns:
         self._weights: Float32 | None = events.weights
         self._targets: Bool | None = events.targets
         self._seconds = events.times / 1000.0 if reading.times and events.times is not None else None
-        self._device = reading.device
 
     def batch(self, read: Int64, lengths: Int64, rows: Int64, foretold: Int64) -> Batch | None:
         """A batch from positions of events; None where nothing is foretold."""
@@ -175,4 +172,4 @@ class _Columns:
         return Batch(histories=histories, rows=self._tensor(rows), targets=targets, weights=weights)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+        return torch.from_numpy(np.ascontiguousarray(array))
