@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from matinee.core.processes import ALONE, Processes
 from matinee.core.promise import Part
 
 
@@ -83,6 +84,7 @@ class Run:
         should_stop: asked between steps; once it says yes, the fit saves a checkpoint and raises `Stopped`.
         tell: called with a `Step` about once a second.
         kept: where parts that were fitted on this log are found and kept; None: nowhere.
+        processes: which of the processes that train the network together this is.
     """
 
     device: str = "auto"
@@ -92,3 +94,4 @@ class Run:
     should_stop: Callable[[], bool] = _never
     tell: Callable[[Step], None] = _silent
     kept: Kept | None = None
+    processes: Processes = ALONE

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,18 +17,18 @@ from matinee.answers.network import NetworkScorer
 from matinee.core.promise import Log, Part
 from matinee.core.run import Run
 from matinee.core.seeds import generator
-from matinee.core.settings import config_values
+from matinee.core.settings import config_values, make_config
 from matinee.core.words import counted
 from matinee.networks.item_content import Described, ItemContent
 from matinee.networks.losses import sampled_loss, softmax_loss
 from matinee.networks.sequential import SequentialNetwork
-from matinee.recommenders.held_out import HeldOut, without
+from matinee.recommenders.held_out import HeldOut, hold_out, without
 from matinee.recommenders.network_content import Known, known_of
 from matinee.recommenders.network_cost import network_size
 from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved, settings_of
 from matinee.recommenders.start_vectors import start_vectors
 from matinee.train.device import Place, find_place, require_on, return_large_memory, threads_for
-from matinee.train.loop import train
+from matinee.train.loop import Trained, train
 from matinee.train.plan import Plan
 from matinee.train.sequences import Batch, Reading, next_events, other_halves
 
@@ -34,20 +36,66 @@ from matinee.train.sequences import Batch, Reading, next_events, other_halves
 _WARMUP = 100
 # Fewer held-out events say nothing of when to stop: every pass is made then.
 _FEWEST = 20
+# The word by which the first process tells the others what is to be trained.
+_TRAINED = "network"
 # Share of the features of items that a step goes without, so that no few words stand for one item.
 _WORD_DROPOUT = 0.5
 
 
 def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, run: Run) -> Part:
     """Train on all but what is held out; the part that answers."""
+    if run.processes.size > 1:
+        from matinee.train.meeting import meeting_of
+
+        meeting_of(run.processes).tell(_TRAINED, json.dumps(config_values(config)))
+    settings = settings_of(resolved(config, log), log)
+    trained, known = _trained(config, log, held, seed, run)
+    facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
+    if trained.validation is not None:
+        facts["validation"] = ["ndcg@10", trained.validation]
+    facts |= _note(settings, len(held))
+    tensors = _arrays(trained.best)
+    if known is not None:
+        tensors, told = known.kept(tensors, seed)
+        facts |= told
+    return Part(kind="network", settings=settings | facts, tensors=tensors)
+
+
+def train_along(log: Callable[[], Log], seed: int, run: Run) -> None:
+    """Be one of the other processes of a fit: train the network that the first one trains.
+
+    Args:
+        log: reads the log that the first process fits on; called once that is ready to train.
+        seed: of the fit.
+        run: of this process: its device, its precision, which process it is.
+
+    Raises:
+        MatineeError: it cannot train along, or another process is gone.
+    """
+    from matinee.train.meeting import END, Ended, meeting_of
+
+    word, text = meeting_of(run.processes).wait(_TRAINED, END, should_stop=run.should_stop)
+    if word == END:
+        return
+    read, config = log(), make_config(SequentialConfig, json.loads(text), "sequential")
+    with suppress(Ended):
+        _trained(config, read, hold_out(read, seed), seed, run)
+
+
+def _trained(
+    config: SequentialConfig, log: Log, held: HeldOut, seed: int, run: Run
+) -> tuple[Trained, Known | None]:
+    """The network trained, and what was known of the items."""
     taught = without(log, held)
     config = resolved(config, log)
     settings = settings_of(config, log)
-    place = find_place(run.device, run.precision)
+    place = find_place(run.device, run.precision, run.processes)
     require_on(place, network_size(config, log, half=place.half))
     known = known_of(taught, config.content or 0.0)
     network = content_network(config, log, known, seed=seed, place=place)
-    _start(network, _start_of(config, taught, seed), known)
+    if run.processes.first:
+        # The others get its weights.
+        _start(network, _start_of(config, taught, seed), known)
     reading = Reading(
         longest=config.longest,
         batch_events=config.batch_events or 1,
@@ -55,6 +103,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
         last=config.last,
         opening=config.opening and log.ordered,
         device=str(place.device),
+        processes=run.processes,
     )
     passes = (next_events if log.ordered else other_halves)(taught.histories, reading, seed)
     context = context_of(taught)
@@ -66,7 +115,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
         scorer = NetworkScorer(Part(kind="network", settings=settings, tensors=tensors), context)
         return held.ndcg(scorer.score, log.n_items)
 
-    with threads_for(reading.batch_events):
+    with threads_for(reading.batch_events, run.processes):
         trained = train(
             network,
             _loss_of(config, log.n_items, _taught_items(known, place)),
@@ -77,15 +126,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
             judge if len(held) >= _FEWEST else None,
             key=_key(config, taught, held, known),
         )
-    facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
-    if trained.validation is not None:
-        facts["validation"] = ["ndcg@10", trained.validation]
-    facts |= _note(settings, len(held))
-    tensors = _arrays(trained.best)
-    if known is not None:
-        tensors, told = known.kept(tensors, seed)
-        facts |= told
-    return Part(kind="network", settings=settings | facts, tensors=tensors)
+    return trained, known
 
 
 def _note(settings: Mapping[str, Any], held: int) -> dict[str, str]:
