@@ -4,9 +4,9 @@
 
 The network of `sequential` with its default settings, dropout included, on MovieLens-100K, in float32 and in
 bfloat16; processes talk over gloo on this one machine, each on one thread. Bar: in float32 the loss of every
-pass is that of one process to one part in ten thousand. CPU-seconds are those of whole processes, torch loaded
-and the log read; wall seconds are those of the steps alone, without validations, and mean little where the
-machine has other work (the load at the start stands beside them). The log lies in $MATINEE_DATA or
+pass is that of one process to one part in ten thousand. CPU-seconds are those of whole processes, torch
+loaded and the log read; wall seconds are those of the steps alone, without validations, and mean little where
+the machine has other work (the load at the start stands beside them). The log lies in $MATINEE_DATA or
 ../shared/data; results go to results/ddp.json.
 """
 
@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from matinee.core.processes import processes_here
 from matinee.core.run import Run
 from matinee.data.read import read_log
 from matinee.recipes.together import leading
-from matinee.recommenders import make_recommender
+from matinee.recommenders.sequential import Sequential
 from place import data_folder
 from stamp import one_thread, stamp, write_result
 
@@ -44,10 +45,9 @@ def fit(asked: argparse.Namespace) -> None:
     if not processes.first:
         train_along(lambda: log, 0, run)
         return
-    settings = {"passes": str(asked.passes), "patience": "0"}
+    settings = {"passes": asked.passes, "patience": 0}
     with leading(processes):
-        kept = Run(precision=run.precision, device="cpu", processes=processes, checkpoints=Path(asked.folder))
-        make_recommender("sequential", settings).fit(log, run=kept)
+        Sequential(**settings).fit(log, run=replace(run, checkpoints=Path(asked.folder)))
 
 
 def run_of(n: int, precision: str, passes: int) -> dict[str, Any]:

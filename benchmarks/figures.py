@@ -12,6 +12,7 @@ from typing import Any
 
 import network_figures
 import online_figures
+import process_figures
 import rating_figures
 import serving_figures
 
@@ -250,6 +251,7 @@ def page() -> str:
         *bulk(),
         *compact(),
         *update(),
+        *process_figures.process_lines(load("ddp")),
         *serving(),
     ]
     return "\n".join(parts).rstrip() + "\n"
