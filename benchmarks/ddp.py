@@ -104,6 +104,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--passes", type=int, default=3)
+    parser.add_argument("--precisions", default=",".join(PRECISIONS), help="float32 is always among them")
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     parser.add_argument("--precision", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -113,7 +114,7 @@ def main() -> int:
         return 0
     load = os.getloadavg()[0]
     rows, differences = [], {}
-    for precision in PRECISIONS:
+    for precision in asked.precisions.split(","):
         pair = [run_of(n, precision, asked.passes) for n in (1, 2)]
         differences[precision] = largest_difference(pair[0]["losses"], pair[1]["losses"])
         rows += pair

@@ -28,8 +28,10 @@ def process_lines(found: dict[str, Any] | None) -> Iterator[str]:
         )
     yield ""
     state = "reached" if found["reached"] else "**missed**"
-    worst = found["differences"]
+    others = "".join(
+        f" In {name} {worst:.1e}." for name, worst in found["differences"].items() if name != "float32"
+    )
     yield (
         f"Bar: in float32 every loss within {found['bar']:.0e} of one process's; found "
-        f"{worst['float32']:.1e}: {state}. In bfloat16 {worst['bfloat16']:.1e}. `{found['command']}`\n"
+        f"{found['differences']['float32']:.1e}: {state}.{others} `{found['command']}`\n"
     )
