@@ -12,6 +12,7 @@ from typing import Any
 
 import network_figures
 import online_figures
+import process_figures
 import rating_figures
 import refresh_figures
 import serving_figures
@@ -252,6 +253,7 @@ def page() -> str:
         *compact(),
         *update(),
         *refresh_figures.refresh_lines(load("refresh")),
+        *process_figures.process_lines(load("ddp")),
         *serving(),
     ]
     return "\n".join(parts).rstrip() + "\n"

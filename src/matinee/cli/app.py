@@ -28,7 +28,8 @@ from matinee.cli import (
     simulate,
     version,
 )
-from matinee.core.errors import MatineeError
+from matinee.core.errors import InputError, MatineeError
+from matinee.core.processes import processes_here
 
 # Commands import what they need inside their functions, so that `matinee --help` answers at once.
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -56,6 +57,9 @@ _LEFT = {
     "recommend": "of a table, the lists that are finished are kept: the same command goes on from there.",
 }
 
+# What several processes can do together; of anything else each would do all, and write over the others.
+_TOGETHER = frozenset({"fit", "version"})
+
 _INTERRUPTED = 128 + signal.SIGINT
 
 # What another path, or room on the disk, mends.
@@ -81,6 +85,7 @@ def main() -> None:
     # Asked to end by the system, a command leaves as tidily as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        _refuse_crowd(sys.argv[1:])
         app(prog_name="matinee")
     except MatineeError as error:
         _say(str(error))
@@ -102,6 +107,19 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         _say(f"{where}{error.strerror or error}.")
         sys.exit(2 if error.errno in _FOR_THE_USER else 1)
+
+
+def _refuse_crowd(words: list[str]) -> None:
+    """Refuse what `torchrun` started in several processes, and one is to do."""
+    processes = processes_here()
+    asked = "".join(words[:1])
+    if processes.size == 1 or asked not in COMMANDS or asked in _TOGETHER:
+        return
+    if not processes.first:
+        sys.exit(InputError.exit_status)
+    raise InputError(
+        f"matinee {asked} is for one process, found {processes.size}: start it without torchrun."
+    )
 
 
 def _say(sentence: str) -> None:

@@ -79,12 +79,15 @@ def command(
     Example: matinee fit ratings.csv --items movies.csv -o bundle
     """
     from matinee.core.errors import Stopped
+    from matinee.core.processes import processes_here
     from matinee.core.run import Run
     from matinee.core.settings import parse_pairs
     from matinee.recipes.fit import FitOptions, fit_bundle
     from matinee.recipes.look_ahead import check_folder
+    from matinee.recipes.together import follow, leading
 
-    output = Output(json_path, quiet)
+    processes = processes_here()
+    output = Output(json_path if processes.first else None, quiet or not processes.first)
     refuse_blank("-o", bundle, "a folder for the bundle")
     refuse_blank("--from-store", from_store, "a store such as sqlite:///matinee.db")
     if (from_store is None) == (not logs):
@@ -96,21 +99,30 @@ def command(
         hold_out=hold_out,
         seed=seed,
         histories=not no_histories,
-        run=Run(device=device, precision=precision),
+        run=Run(device=device, precision=precision, processes=processes),
         resume=resume,
     )
-    options.check()
+    if processes.size > 1 and from_store is not None:
+        raise InputError("Several processes fit on files: a store goes on changing while they read it.")
+    if not processes.first:
+        sys.exit(follow(lambda: _read(logs, None, log_options, options, _silent)[0], Path(bundle), options))
     try:
-        with output.progress() as progress:
+        with leading(processes), output.progress() as progress:
+            options.check()
             log, options = _read(logs, from_store, log_options, options, progress)
             fitted = fit_bundle(log, bundle, options, progress, output.say)
     except Stopped as stop:
-        words = [word for word in sys.argv[1:] if word != "--resume"]
-        raise Stopped(f"{stop} To go on: matinee {shlex.join([*words, '--resume'])}") from stop
+        words = shlex.join([*(word for word in sys.argv[1:] if word != "--resume"), "--resume"])
+        start = "matinee" if processes.size == 1 else "torchrun ... -m matinee"
+        raise Stopped(f"{stop} To go on: {start} {words}") from stop
     first = log.viewers.id(0) if len(log.viewers) else "ID"
     for line in _summary(fitted.facts, first):
         output.say(line)
     output.result(fitted.facts)
+
+
+def _silent(_doing: str, _share: float) -> None:
+    """Only the first of several processes says how far it is."""
 
 
 def _read(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from matinee.core.processes import ALONE, Processes
 from matinee.core.promise import Part
 
 
@@ -84,6 +85,7 @@ class Run:
         tell: called with a `Step` about once a second.
         record: whether a GPU's steps are recorded and replayed (CUDA graphs) where that pays.
         kept: where parts that were fitted on this log are found and kept; None: nowhere.
+        processes: which of the processes that train the network together this is.
     """
 
     device: str = "auto"
@@ -94,3 +96,4 @@ class Run:
     tell: Callable[[Step], None] = _silent
     record: bool = True
     kept: Kept | None = None
+    processes: Processes = ALONE

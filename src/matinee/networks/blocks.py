@@ -21,18 +21,24 @@ class LockedDropout(nn.Module):
 
     Args:
         share: how much is dropped.
+
+    Attributes:
+        drawn: for how many sequences masks are drawn, and which of them are here, where several processes
+            take a batch together: each draws all masks, so that their number changes none; None: all are.
     """
 
     def __init__(self, share: float) -> None:
         super().__init__()
         self.share = share
+        self.drawn: tuple[int, slice] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop features of (sequences, events, width), the same ones for all events of a sequence."""
         if not self.training or self.share == 0.0:
             return x
-        kept = torch.empty(len(x), 1, x.shape[2], dtype=x.dtype, device=x.device)
-        return x * kept.bernoulli_(1.0 - self.share).div_(1.0 - self.share)
+        n, rows = self.drawn or (len(x), slice(None))
+        kept = torch.empty(n, 1, x.shape[2], dtype=x.dtype, device=x.device)
+        return x * kept.bernoulli_(1.0 - self.share).div_(1.0 - self.share)[rows]
 
 
 class Attention(nn.Module):

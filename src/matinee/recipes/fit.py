@@ -272,7 +272,8 @@ def _fit_last(name: str, log: InteractionLog, options: FitOptions, slot: Slot) -
 
     meter = Meter(place / "final.step.json" if place else None, listen)
     # Without a place for checkpoints, Ctrl-C has nothing to wait for.
-    with stop_on_signals() if place else nullcontext(options.run.should_stop) as asked:
+    patient = options.run.processes.size > 1
+    with stop_on_signals(patient=patient) if place else nullcontext(options.run.should_stop) as asked:
         run = replace(
             options.run,
             checkpoints=place / "final" if place else None,

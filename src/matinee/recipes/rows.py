@@ -139,7 +139,7 @@ def require_place(names: Sequence[str], run: Run) -> None:
     if asked and any(trains(name) and missing(name) is None for name in names):
         from matinee.train.device import find_place
 
-        find_place(run.device, run.precision)
+        find_place(run.device, run.precision, run.processes)
 
 
 def note_of(model: Model) -> str:

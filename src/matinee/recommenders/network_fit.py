@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -16,12 +18,12 @@ from matinee.answers.network import NetworkScorer
 from matinee.core.promise import Log, Part
 from matinee.core.run import Run
 from matinee.core.seeds import generator
-from matinee.core.settings import config_values
+from matinee.core.settings import config_values, make_config
 from matinee.core.words import counted
 from matinee.networks.item_content import Described, ItemContent
 from matinee.networks.losses import sampled_loss, softmax_loss
 from matinee.networks.sequential import SequentialNetwork
-from matinee.recommenders.held_out import HeldOut, without
+from matinee.recommenders.held_out import HeldOut, hold_out, without
 from matinee.recommenders.network_content import Known, known_of
 from matinee.recommenders.network_cost import network_size
 from matinee.recommenders.network_passes import for_gpu, passes_of, reading_of
@@ -30,7 +32,7 @@ from matinee.recommenders.network_warm import PASSES, RATE, Warm, warm_vectors
 from matinee.recommenders.start_vectors import start_vectors
 from matinee.train.device import Place, find_place, require_on, return_large_memory, threads_for
 from matinee.train.learner import records
-from matinee.train.loop import train
+from matinee.train.loop import Trained, train
 from matinee.train.plan import Plan
 from matinee.train.sequences import Batch
 
@@ -38,6 +40,8 @@ from matinee.train.sequences import Batch
 _WARMUP = 100
 # Fewer held-out events say nothing of when to stop: every pass is made then.
 _FEWEST = 20
+# The word by which the first process tells the others what is to be trained.
+_TRAINED = "network"
 # Share of the features of items that a step goes without, so that no few words stand for one item.
 _WORD_DROPOUT = 0.5
 
@@ -55,27 +59,72 @@ def fit_network(
         run: how the fit goes.
         warm: the network that is gone on from; None: it is trained from scratch.
     """
-    taught = without(log, held)
-    config = resolved(config, log)
+    if run.processes.size > 1:
+        from matinee.train.meeting import meeting_of
+
+        meeting_of(run.processes).tell(_TRAINED, json.dumps(config_values(config)))
     if warm is not None:
         # Whether items are known by content stays as it was: what goes with it was chosen then.
         config = replace(config, content=float(warm.part.settings.get("content") or 0.0))
+    settings = settings_of(resolved(config, log), log)
+    trained, known = _trained(config, log, held, seed, run, warm)
+    facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
+    if trained.validation is not None:
+        facts["validation"] = ["ndcg@10", trained.validation]
+    facts |= _note(settings, len(held)) if warm is None else {}
+    tensors = _arrays(trained.best)
+    if known is not None:
+        tensors, told = known.kept(tensors, seed)
+        facts |= told
+    return Part(kind="network", settings=settings | facts, tensors=tensors)
+
+
+def train_along(log: Callable[[], Log], seed: int, run: Run) -> None:
+    """Be one of the other processes of a fit: train the network that the first one trains.
+
+    Args:
+        log: reads the log that the first process fits on; called once that is ready to train.
+        seed: of the fit.
+        run: of this process: its device, its precision, which process it is.
+
+    Raises:
+        MatineeError: it cannot train along, or another process is gone.
+    """
+    from matinee.train.meeting import END, Ended, meeting_of
+
+    word, text = meeting_of(run.processes).wait(_TRAINED, END, should_stop=run.should_stop)
+    if word == END:
+        return
+    read, config = log(), make_config(SequentialConfig, json.loads(text), "sequential")
+    with suppress(Ended):
+        _trained(config, read, hold_out(read, seed), seed, run, None)
+
+
+def _trained(
+    config: SequentialConfig, log: Log, held: HeldOut, seed: int, run: Run, warm: Warm | None
+) -> tuple[Trained, Known | None]:
+    """The network trained, and what was known of the items."""
+    taught = without(log, held)
+    config = resolved(config, log)
     settings = settings_of(config, log)
-    place = find_place(run.device, run.precision)
+    place = find_place(run.device, run.precision, run.processes)
     require_on(place, network_size(config, log, half=place.half))
     known = known_of(taught, config.content or 0.0)
     network = content_network(config, log, known, seed=seed, place=place)
-    start = _start_of(config, taught, seed) if warm is None else warm_vectors(warm, taught)
-    _start(network, start, known)
+    start = None
+    if run.processes.first:
+        # The others get its weights.
+        start = _start_of(config, taught, seed) if warm is None else warm_vectors(warm, taught)
+        _start(network, start, known)
     if warm is not None:
         _take_weights(network, warm.part)
         config = replace(config, passes=PASSES, rate=RATE * config.rate)
-    reading = reading_of(config, log)
+    reading = reading_of(config, log, run.processes)
     passes: Callable[[int], Any] = passes_of(
         taught, reading, seed, None if warm is None else warm.fresh[held.taught]
     )
     if place.device.type == "cuda":
-        recorded = records(network, place, run.record)
+        recorded = run.processes.size == 1 and records(network, place, run.record)
         passes = for_gpu(passes, reading, ordered=log.ordered, recorded=recorded)
     context = context_of(taught)
     return_large_memory()
@@ -86,7 +135,7 @@ def fit_network(
         scorer = NetworkScorer(Part(kind="network", settings=settings, tensors=tensors), context)
         return held.ndcg(scorer.score, log.n_items)
 
-    with threads_for(config.batch_events or 1):
+    with threads_for(config.batch_events or 1, run.processes):
         trained = train(
             network,
             _loss_of(config, log.n_items, _taught_items(known, place)),
@@ -95,17 +144,9 @@ def fit_network(
             run,
             # Where nobody can be asked, all passes would seem alike, and the first one the best.
             judge if len(held) >= _FEWEST else None,
-            key=_key(config, taught, held, known, start),
+            key=_key(config, taught, held, known, None if warm is None else start),
         )
-    facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
-    if trained.validation is not None:
-        facts["validation"] = ["ndcg@10", trained.validation]
-    facts |= _note(settings, len(held)) if warm is None else {}
-    tensors = _arrays(trained.best)
-    if known is not None:
-        tensors, told = known.kept(tensors, seed)
-        facts |= told
-    return Part(kind="network", settings=settings | facts, tensors=tensors)
+    return trained, known
 
 
 @torch.no_grad()
@@ -224,9 +265,12 @@ def _start_of(config: SequentialConfig, log: Log, seed: int) -> np.ndarray[Any, 
 
 
 def _key(
-    config: SequentialConfig, log: Log, held: HeldOut, known: Known | None, start: np.ndarray[Any, Any]
+    config: SequentialConfig, log: Log, held: HeldOut, known: Known | None, start: np.ndarray[Any, Any] | None
 ) -> str:
-    """What a checkpoint is of: settings, these events, the start, what items are, what a pass is asked."""
+    """What a checkpoint is of: settings, these very events, what items are, what is asked after a pass.
+
+    And what a warm network started from; any other start follows from the rest.
+    """
     histories = log.histories
     digest = hashlib.blake2b(repr((config_values(config), log.n_items)).encode(), digest_size=16)
     for column in (

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from matinee.core.processes import Processes
 from matinee.core.promise import Log
 from matinee.core.types import Bool
 from matinee.recommenders.network_settings import SequentialConfig
@@ -16,12 +17,13 @@ from matinee.train.ahead import Shapes, taken_ahead
 from matinee.train.sequences import Pass, Reading, next_events, other_halves
 
 
-def reading_of(config: SequentialConfig, log: Log) -> Reading:
+def reading_of(config: SequentialConfig, log: Log, processes: Processes) -> Reading:
     """How histories are read by a network of some settings.
 
     Args:
         config: with what the log decides filled in.
         log: what is learnt.
+        processes: those that take every batch together.
     """
     return Reading(
         longest=config.longest,
@@ -29,6 +31,7 @@ def reading_of(config: SequentialConfig, log: Log) -> Reading:
         times=config.times,
         last=config.last,
         opening=config.opening and log.ordered,
+        processes=processes,
     )
 
 

@@ -85,7 +85,7 @@ class Sequential:
 
     def part(self, log: Log, held: HeldOut, seed: int, run: Run, warm: Warm | None = None) -> Part:
         """The network fitted on all but what is held out; gone on from where it is warm."""
-        needed = self.needs(log).memory_bytes
+        needed = self.needs(log).memory_bytes * run.processes.local_size
         require(needed, f"sequential over {log.n_items:,} items", "set a smaller width or batch_events")
         try:
             from matinee.recommenders.network_fit import fit_network

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.core.processes import Processes
+
 Int64 = NDArray[np.int64]
+Float32 = NDArray[np.float32]
 
 # Windows whose lengths differ by less than this share may change places from one pass to the next.
 _LIKE = 0.05
@@ -101,3 +104,50 @@ def _cuts(lengths: Int64, batch_events: int) -> list[int]:
             first, longest, events = place, 0, 0
         longest, events = max(longest, length), events + length
     return cuts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What part of a batch one of several processes takes: every n-th history, as long ones stand together.
+
+    A process for which there is none takes the first one all the same, and it counts nothing.
+
+    Attributes:
+        weight: what the mean loss of this part counts in that of the batch.
+        predictions: of the whole batch.
+        histories: of the whole batch.
+        start: the first history that is taken.
+        step: from one to the next.
+    """
+
+    weight: float
+    predictions: int
+    histories: int
+    start: int
+    step: int
+
+    @staticmethod
+    def of(histories: int, owners: Int64, weights: Float32 | None, processes: Processes) -> Share:
+        """The part of one process.
+
+        Args:
+            histories: of the batch, one at least.
+            owners: int64, shape (predictions,): the history of each.
+            weights: float32, shape (predictions,): how much each counts; None: 1.
+            processes: which one, of how many.
+        """
+        there = processes.rank < histories
+        start, step = (processes.rank, processes.size) if there else (0, histories)
+        mine = owners % step == start
+        counts = np.ones(len(owners)) if weights is None else weights.astype(np.float64)
+        weight = float(counts[mine].sum() / max(counts.sum(), np.finfo(np.float32).tiny)) if there else 0.0
+        return Share(weight=weight, predictions=len(owners), histories=histories, start=start, step=step)
+
+    @property
+    def rows(self) -> slice:
+        """Which histories of the batch."""
+        return slice(self.start, None, self.step)
+
+    def mine(self, owners: Int64) -> NDArray[np.bool_]:
+        """Which predictions, by their histories."""
+        return np.equal(owners % self.step, self.start)

@@ -7,6 +7,7 @@ A device without such units only emulates it, slower than float32.
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from matinee.core.errors import SettingsError, TooLarge
 from matinee.core.memory import size_words
+from matinee.core.processes import ALONE, Processes
 from matinee.train.memory import NetworkSize, predicted_bytes, predicted_gpu_bytes
 
 # Options of glibc's mallopt (malloc.h).
@@ -80,26 +82,35 @@ def return_large_memory() -> None:
 
 
 @contextmanager
-def threads_for(batch_events: int) -> Iterator[None]:
-    """A context in which torch takes no more threads than batches of so many events keep busy."""
+def threads_for(batch_events: int, processes: Processes = ALONE) -> Iterator[None]:
+    """A context in which torch takes no more threads than batches of so many events keep busy.
+
+    Where several processes take a batch together, those of one machine share its cores as well.
+    """
     before = torch.get_num_threads()
-    torch.set_num_threads(max(1, min(before, batch_events // _EVENTS_A_THREAD)))
+    most = (
+        before if processes.size == 1 else min(before, len(os.sched_getaffinity(0)) // processes.local_size)
+    )
+    busy = batch_events // processes.size // _EVENTS_A_THREAD
+    torch.set_num_threads(max(1, min(most, busy)))
     try:
         yield
     finally:
         torch.set_num_threads(before)
 
 
-def find_place(device: str = "auto", precision: str = "auto") -> Place:
-    """Where to train, from what was asked for.
+def find_place(device: str = "auto", precision: str = "auto", processes: Processes = ALONE) -> Place:
+    """Where to train, from what was asked for; of several processes, each on a GPU of its own.
 
     Args:
         device: "auto" (a GPU where there is one), "cpu", "gpu", or a name of torch's such as "cuda:0".
         precision: "auto" (bfloat16 where the device has units for it), "float32" or "bfloat16"; or "fp32",
             "bf16".
+        processes: which of the processes that train together this is.
 
     Raises:
-        SettingsError: nobody knows the device or precision, or this machine does not have it.
+        SettingsError: nobody knows the device or precision, or this machine does not have it, or has fewer
+            GPUs than processes.
     """
     precision = _PRECISION_WORDS.get(precision, precision)
     if precision not in PRECISIONS:
@@ -109,7 +120,33 @@ def find_place(device: str = "auto", precision: str = "auto") -> Place:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     found = _device(device)
+    if processes.size > 1 and found.type == "cuda":
+        found = own_gpu(found, processes, torch.cuda.device_count())
     return Place(device=found, half=has_half_units(found) if precision == "auto" else precision == "bfloat16")
+
+
+def own_gpu(asked: torch.device, processes: Processes, there: int) -> torch.device:
+    """The GPU of one of several processes.
+
+    Args:
+        asked: of torch's.
+        processes: which one, of how many.
+        there: GPUs of this machine.
+
+    Raises:
+        SettingsError: there are too few, or all were asked to take the same one.
+    """
+    if processes.local_size > there:
+        raise SettingsError(
+            f"{processes.local_size} processes were started on a machine with {there} GPU(s): start one for "
+            "each (--nproc_per_node), or take --device cpu."
+        )
+    if asked.index is not None and processes.local_size > 1:
+        raise SettingsError(
+            f"Device {asked} was asked for by each of {processes.local_size} processes: take --device gpu, "
+            "and each has its own."
+        )
+    return asked if asked.index is not None else torch.device("cuda", processes.local_rank)
 
 
 def require_on(place: Place, size: NetworkSize, free: int | None = None) -> None:

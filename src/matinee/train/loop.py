@@ -27,6 +27,7 @@ from matinee.train.plan import Plan, average_at, rate_at
 from matinee.train.preflight import preflight
 from matinee.train.progress import Teller, farewell, sound_loss, sound_snapshot
 from matinee.train.state import Point, State, begin, restore, snapshot, weights_of
+from matinee.train.team import together
 
 B = TypeVar("B")
 B_co = TypeVar("B_co", covariant=True)
@@ -82,7 +83,8 @@ def train(  # noqa: PLR0913 (what is learnt, by which plan, how this run goes, a
         loss_of: the mean loss of a batch (a scalar) and how many predictions it is the mean of, or None for
             a batch that teaches nothing. Called under autocast, with the batch's tensors on the device.
         passes: the batches of a pass, counted from 0; they may depend on nothing else. Those that are filled
-            up to shapes that come back are recorded on a GPU.
+            up to shapes that come back are recorded on a GPU. Where several processes train together, each
+            gets its share of every batch (`batches.Share`).
         plan: how long and how hard.
         run: where, how precisely, who is told, what is kept.
         validate: how good a network is, larger is better. Called without gradients, in eval mode, in float32.
@@ -94,30 +96,40 @@ def train(  # noqa: PLR0913 (what is learnt, by which plan, how this run goes, a
         InputError: the device, the disk or the checkpoint folder cannot be used.
         MatineeError: the loss, or the validation, is no finite number.
     """
-    place = find_place(run.device, run.precision)
+    place = find_place(run.device, run.precision, run.processes)
     network.to(place.device).train()
-    folder = run.checkpoints / fingerprint(plan, network, key) if run.checkpoints else None
-    with place.fork_random(), Interrupts() as interrupts, Checkpoints(folder, run.checkpoint_every_s) as kept:
+    name = fingerprint(plan, network, key)
+    folder = run.checkpoints / name if run.checkpoints and run.processes.first else None
+    with (
+        place.fork_random(),
+        Interrupts() as interrupts,
+        Checkpoints(folder, run.checkpoint_every_s) as kept,
+        together(run, place) as team,
+    ):
+        validate = validate if team.first else None
         state, notes = _start(network, plan, place, kept, validate)
+        team.join(state, name)
+        place.set_random_state(state.random)
         sound = partial(sound_snapshot, state)
         told = Teller(run.tell, state, plan, notes)
         recorder = CudaGraphs(place.device) if records(network, place, run.record) else None
-        learn = Learner(network, loss_of, place, recorder, told.note)
+        learn = Learner(network, team.learner(network, loss_of), place, recorder, told.note)
         try:
             while not state.over(plan):
                 batches = passes(state.epoch)
                 for batch in islice(iter(batches), state.step, None):
-                    if run.should_stop():
+                    if team.asked(run.should_stop()):
                         raise _Asked
                     with interrupts.held():
                         loss, predictions = learn(batch)
-                        _update(state, plan, len(batches), loss, predictions)
+                        _update(state, plan, len(batches), team.mean(loss), predictions)
                         state.random = place.random_state()
                     told.now_and_then(state.step / len(batches))
                     kept.save_if_due(sound)
                 value, cpu_s = _validated(state, plan, validate)
                 with interrupts.held():
                     _end_pass(state, plan, value, cpu_s)
+                    state.ended = team.ended(state.ended)
                 told.now()
             kept.save(sound)
         except (KeyboardInterrupt, _Asked) as stop:
@@ -149,7 +161,6 @@ def _start(
         preflight(
             kept.folder, partial(snapshot, state), lambda: _validated(state, plan, validate, always=True)
         )
-    place.set_random_state(state.random)
     return state, notes
 
 

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from matinee.core.processes import ALONE, Processes
 from matinee.core.seeds import generator
 from matinee.core.types import Bool, Float32, Int64
 from matinee.core.types import Histories as Events
 from matinee.networks.sequential import Histories, SequentialNetwork
-from matinee.train.batches import Windows, draw_windows
+from matinee.train.batches import Share, Windows, draw_windows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +31,14 @@ class Batch:
         rows: int64, shape (predictions,): which of the network's outputs, flattened, each prediction is from.
         targets: int64, shape (predictions,): the item that came.
         weights: float32, shape (predictions,): how much each prediction counts; None: 1.
+        share: what part of a larger batch it is; None: it is a whole one.
     """
 
     histories: Histories
     rows: Tensor
     targets: Tensor
     weights: Tensor | None = None
+    share: Share | None = None
 
     def vectors(self, network: SequentialNetwork, table: Tensor | None = None) -> Tensor:
         """What the network asks for at each prediction: shape (predictions, width).
@@ -74,6 +77,7 @@ class Reading:
         times: whether it looks at times.
         last: only so many last events of a window are foretold; 0: all.
         opening: whether the beginning stands before what is read, and is the first of `longest` events.
+        processes: which of the processes that take every batch together; each reads its share of it.
     """
 
     longest: int
@@ -81,6 +85,7 @@ class Reading:
     times: bool = False
     last: int = 0
     opening: bool = False
+    processes: Processes = ALONE
 
 
 def next_events(events: Events, reading: Reading, seed: int) -> Callable[[int], Pass]:
@@ -106,7 +111,8 @@ def next_events(events: Events, reading: Reading, seed: int) -> Callable[[int], 
             wanted &= np.arange(after.shape[1]) >= ends - reading.last
         if reading.opening:
             wanted[:, 0] &= first[places[:, 0]]
-        return columns.batch(places[:, :-1], lengths - 1, np.flatnonzero(wanted), after[wanted])
+        outputs = after.shape[1]
+        return columns.batch(places[:, :-1], lengths - 1, np.flatnonzero(wanted), after[wanted], outputs)
 
     def draw(number: int) -> Pass:
         random = generator(seed, "windows", number)
@@ -154,13 +160,33 @@ class _Columns:
         self._targets: Bool | None = events.targets
         self._seconds = events.times / 1000.0 if reading.times and events.times is not None else None
 
-    def batch(self, read: Int64, lengths: Int64, rows: Int64, foretold: Int64) -> Batch | None:
-        """A batch from positions of events; None where nothing is foretold."""
+        self._processes = reading.processes
+
+    def batch(
+        self, read: Int64, lengths: Int64, rows: Int64, foretold: Int64, outputs: int = 1
+    ) -> Batch | None:
+        """A batch, or this process's share of it; None where nothing is foretold.
+
+        Args:
+            read: positions of the events that are read, shape (histories, events).
+            lengths: of the histories.
+            rows: which of the network's outputs, flattened, each prediction is from.
+            foretold: positions of the events that each foretells.
+            outputs: of the network, for each history.
+        """
         if self._targets is not None:
             kept = self._targets[foretold]
             rows, foretold = rows[kept], foretold[kept]
         if not len(rows):
             return None
+        share = None
+        if self._processes.size > 1:
+            owners = rows // outputs
+            counts = None if self._weights is None else self._weights[foretold]
+            share = Share.of(len(read), owners, counts, self._processes)
+            mine = share.mine(owners)
+            rows = (owners[mine] // share.step * outputs) + rows[mine] % outputs
+            read, lengths, foretold = read[share.rows], lengths[share.rows], foretold[mine]
         histories = Histories(
             items=self._tensor(self._items[read]),
             lengths=self._tensor(lengths),
@@ -169,7 +195,9 @@ class _Columns:
         )
         weights = None if self._weights is None else self._tensor(self._weights[foretold])
         targets = self._tensor(self._items[foretold])
-        return Batch(histories=histories, rows=self._tensor(rows), targets=targets, weights=weights)
+        return Batch(
+            histories=histories, rows=self._tensor(rows), targets=targets, weights=weights, share=share
+        )
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array))

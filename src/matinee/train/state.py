@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -17,7 +17,10 @@ from torch import Tensor, nn
 from matinee.train.adamw import AdamW
 from matinee.train.plan import Plan
 
+B = TypeVar("B")
 N = TypeVar("N", bound=nn.Module)
+# The mean loss of a batch and how many predictions it is the mean of; None where a batch teaches nothing.
+LossOf = Callable[[N, B], tuple[Tensor, int] | None]
 
 
 @dataclass(frozen=True, kw_only=True)
