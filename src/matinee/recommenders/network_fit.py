@@ -18,10 +18,11 @@ from matinee.core.seeds import generator
 from matinee.core.settings import config_values
 from matinee.core.words import counted
 from matinee.networks.item_content import Described, ItemContent
-from matinee.networks.losses import sampled_loss, softmax_loss
+from matinee.networks.losses import sampled_loss, softmax_loss, turned_down_loss
 from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.held_out import HeldOut, without
 from matinee.recommenders.network_content import Known, known_of
+from matinee.recommenders.network_context import Context, context_of_log
 from matinee.recommenders.network_cost import network_size
 from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved, settings_of
 from matinee.recommenders.start_vectors import start_vectors
@@ -42,11 +43,12 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
     """Train on all but what is held out; the part that answers."""
     taught = without(log, held)
     config = resolved(config, log)
-    settings = settings_of(config, log)
+    told = context_of_log(config, log, held)
+    settings = settings_of(config, log) | dict(told.settings)
     place = find_place(run.device, run.precision)
     require_on(place, network_size(config, log, half=place.half))
     known = known_of(taught, config.content or 0.0)
-    network = content_network(config, log, known, seed=seed, place=place)
+    network = content_network(config, log, known, seed=seed, place=place, told=told)
     _start(network, _start_of(config, taught, seed), known)
     reading = Reading(
         longest=config.longest,
@@ -54,6 +56,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
         times=config.times,
         last=config.last,
         opening=config.opening and log.ordered,
+        beside=told.beside,
         device=str(place.device),
     )
     passes = (next_events if log.ordered else other_halves)(taught.histories, reading, seed)
@@ -75,7 +78,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
             run,
             # Where nobody can be asked, all passes would seem alike, and the first one the best.
             judge if len(held) >= _FEWEST else None,
-            key=_key(config, taught, held, known),
+            key=_key(config, taught, held, known, told),
         )
     facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
     if trained.validation is not None:
@@ -83,8 +86,8 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
     facts |= _note(settings, len(held))
     tensors = _arrays(trained.best)
     if known is not None:
-        tensors, told = known.kept(tensors, seed)
-        facts |= told
+        tensors, kept = known.kept(tensors, seed)
+        facts |= kept
     return Part(kind="network", settings=settings | facts, tensors=tensors)
 
 
@@ -101,7 +104,13 @@ def _note(settings: Mapping[str, Any], held: int) -> dict[str, str]:
 
 
 def network_of(
-    config: SequentialConfig, n_items: int, *, ordered: bool, seed: int, content: ItemContent | None = None
+    config: SequentialConfig,
+    n_items: int,
+    *,
+    ordered: bool,
+    seed: int,
+    content: ItemContent | None = None,
+    told: Context = Context(),  # noqa: B008 (frozen)
 ) -> SequentialNetwork:
     """The network of some settings, its weights drawn by the seed."""
     with torch.random.fork_rng(devices=[]):
@@ -123,11 +132,19 @@ def network_of(
             opening=config.opening,
             content=content,
             id_dropout=config.id_dropout,
+            told=told.sizes,
+            regions=len(told.regions),
         )
 
 
 def content_network(
-    config: SequentialConfig, log: Log, known: Known | None, *, seed: int, place: Place | None = None
+    config: SequentialConfig,
+    log: Log,
+    known: Known | None,
+    *,
+    seed: int,
+    place: Place | None = None,
+    told: Context = Context(),  # noqa: B008 (frozen)
 ) -> SequentialNetwork:
     """The network of some settings with what is known of a log's items; on the CPU unless a place is given.
 
@@ -137,13 +154,13 @@ def content_network(
         known: of its items; None: nothing.
         seed: draws the weights.
         place: where it will be trained.
+        told: what is read beside items.
     """
     device = torch.device("cpu") if place is None else place.device
     made = None
     if known is not None:
-        told = _described(known, device)
-        made = ItemContent(told, config.width, config.content or 0.0, _WORD_DROPOUT)
-    return network_of(config, log.n_items, ordered=log.ordered, seed=seed, content=made)
+        made = ItemContent(_described(known, device), config.width, config.content or 0.0, _WORD_DROPOUT)
+    return network_of(config, log.n_items, ordered=log.ordered, seed=seed, content=made, told=told)
 
 
 def _described(known: Known, device: torch.device) -> Described:
@@ -195,7 +212,7 @@ def _start_of(config: SequentialConfig, log: Log, seed: int) -> np.ndarray[Any, 
     return near
 
 
-def _key(config: SequentialConfig, log: Log, held: HeldOut, known: Known | None) -> str:
+def _key(config: SequentialConfig, log: Log, held: HeldOut, known: Known | None, told: Context) -> str:
     """What a checkpoint is of: settings, these very events, what items are, what is asked after a pass."""
     histories = log.histories
     digest = hashlib.blake2b(repr((config_values(config), log.n_items)).encode(), digest_size=16)
@@ -207,6 +224,7 @@ def _key(config: SequentialConfig, log: Log, held: HeldOut, known: Known | None)
         histories.times,
         held.askers.viewers,
         held.targets,
+        *told.arrays(),
     ):
         digest.update(b"" if column is None else np.ascontiguousarray(column).data)
     if known is not None:
@@ -251,7 +269,11 @@ def _loss_of(
             "smoothing": config.smoothing,
         }
         table = network.table()
-        vectors, targets = batch.vectors(network, table), batch.targets
+        outputs, targets = batch.outputs(network, table), batch.targets
+        vectors = outputs[batch.rows]
+        turned = None
+        if batch.noes is not None and len(batch.noes[0]):
+            turned = table[batch.noes[1]], outputs[batch.noes[0]]
         if some is not None:
             table, targets = table[some], torch.searchsorted(some, targets)
         if drawn:
@@ -259,6 +281,9 @@ def _loss_of(
             loss = sampled_loss(vectors, table, targets, others, **more)
         else:
             loss = softmax_loss(vectors, table, targets, **more)
+        if turned is not None:
+            share = config.noes / len(targets)
+            loss = loss + share * turned_down_loss(turned[1], turned[0], table, config.temperature)
         return loss, len(targets)
 
     return loss_of
