@@ -54,7 +54,7 @@ def test_a_no_is_told_from_what_was_asked_for_after_the_event_before_it(opening)
         asked = outputs[batch.rows.numpy()]
         np.testing.assert_array_equal(asked[asked >= 0], targets[asked >= 0] - 1)
         foretold += targets.tolist()
-    taught = np.repeat(LENGTHS > (0 if opening else 1), LENGTHS)
+    taught = np.repeat(LENGTHS + opening > 1, LENGTHS)
     firsts = np.isin(np.arange(EVENTS), OFFSETS[:-1])
     assert sorted(foretold) == np.flatnonzero(TARGETS & (opening | ~firsts)).tolist()
     # A batch that foretells nothing teaches nothing.

@@ -71,7 +71,7 @@ class SequentialConfig:
             the table of items knows some that nobody watched, else 0.
         id_dropout: with content, share of the items that a step knows by their content alone; more ranks
             what nobody watched better, and what many watched worse.
-        kinds: whether events also tell of what kind they are, where the log has several.
+        kinds: whether events also tell of what kind they are; none: where the log has several.
         values: whether events also tell how much they count or were rated, where the log has values.
         gaps: whether events also tell how long the pause before them was, where the log has times.
         regions: whether what is liked where viewers are is learnt, where their table says it; a newcomer of
@@ -102,7 +102,7 @@ class SequentialConfig:
     opening: bool = False
     content: float | None = None
     id_dropout: float = 0.1
-    kinds: bool = False
+    kinds: bool | None = None
     values: bool = False
     gaps: bool = False
     regions: bool = False
@@ -129,7 +129,7 @@ def resolved(config: SequentialConfig, log: Log) -> SequentialConfig:
         batch_events=config.batch_events or int(np.clip(events // 150, 64, 4096)),
         content=_content(config, log, watched),
         opening=config.opening or (regions and log.ordered),
-        kinds=config.kinds and has_kinds(log),
+        kinds=config.kinds is not False and has_kinds(log),
         values=config.values and has_values(log),
         gaps=config.gaps and log.ordered and log.histories.times is not None,
         regions=regions,
