@@ -6,8 +6,8 @@
 Switches: `kinds`, `values`, `gaps` and `times`, `regions`, `noes`. Each network is fitted on what came before
 the validation stretch of a time-split and asked for each later event of that stretch (the test is never
 looked at): ndcg@10 with and without the switch, p of a paired sign-flip test over viewers, CPU-seconds of the
-fit. A switch is on by default where it is better on two logs at p < .05, and on none below. With regions, the
-first events of viewers who came in that stretch are asked for, too, of whom nothing else is known.
+fit. A switch is on by default where it is better on two logs at p < .05, and on none below. `first` asks
+for the first events of viewers who were left out of a fit with regions, of whom nothing else is known.
 
 Logs: made-up worlds of four regions (`world`); the same with as many events that say nothing, which their
 kind (sampled, not watched) and their value (1 or 2 of 5) tell apart (`tried`); the same with dated noes, of
@@ -31,13 +31,11 @@ from typing import Any
 
 import numpy as np
 
-from matinee.answers.model import Model
 from matinee.core.settings import parse_pairs
 from matinee.core.statistics import bootstrap_means, interval_of, sign_flip_p
 from matinee.core.types import Histories, Int64, Ragged
 from matinee.data.log import InteractionLog
 from matinee.data.options import LogOptions
-from matinee.data.protocols import time_moments
 from matinee.data.queries import first_seen, next_event_queries
 from matinee.data.read import read_log
 from matinee.data.split import split_log
@@ -53,6 +51,8 @@ METRIC, SURE = "ndcg@10", 0.05
 SLICE = 500
 # Of a made-up viewer, so many noes for each event.
 NOES = 0.3
+# Share of viewers who are left out to be newcomers.
+NEWCOMERS = 0.2
 
 Settings = dict[str, Any]
 
@@ -164,36 +164,47 @@ LOGS: dict[str, tuple[Callable[[], InteractionLog], dict[str, Settings]]] = {
     ),
 }
 
+FIRST = {f"first-{seed}": seed for seed in (1, 2)}
 
-def fitted(log: InteractionLog, settings: Mapping[str, Any], seed: int) -> tuple[Model, Judgement, Settings]:
-    """A network, how it does on validation, and what it cost."""
+
+def fitted(log: InteractionLog, settings: Mapping[str, Any], seed: int) -> tuple[Judgement, Settings]:
+    """How a network does on validation, and what it cost."""
     split = split_log(log, "time-split", targets="successive")
     begin = process_time()
     model = make_recommender("sequential", dict(settings)).fit(split.train, seed=seed)
     cpu_s = process_time() - begin
     judgement = judge(model.scores, split.validation, at=(10,))
     passes = model.parts["sequential"].settings["passes_made"]
-    return model, judgement, {"cpu_s": cpu_s, "passes": passes}
+    return judgement, {"cpu_s": cpu_s, "passes": passes}
 
 
-def first_of(log: InteractionLog, model: Model) -> dict[str, Any]:
-    """The first events of viewers who came in the validation stretch, by region and by popularity."""
-    histories = log.histories
-    start, moment = time_moments(np.asarray(histories.times))
-    begun = np.asarray(histories.times)[histories.offsets[:-1]]
-    events = histories.offsets[:-1][(begun >= start) & (begun < moment)]
-    about = {"n_items": log.n_items, "repeats": False, "negatives": None}
-    everybody = np.ones(len(histories), dtype=bool)
-    queries = next_event_queries(
-        histories, events, events, first_seen(histories, log.n_items, everybody), about
+def first_of(seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The first events of viewers of whom the region alone is known, by region and by popularity.
+
+    A fifth of the viewers of a small world are left out of the fit, and asked for theirs.
+    """
+    options = SimulationOptions(
+        viewers=800, items=200, events=10_000, predictability=0.3, regions=4, seed=seed
     )
-    found = judge(model.scores, queries, at=(10,)).metrics[METRIC]
+    log = log_with_truth(World(options, judged=False))[0]
+    histories = log.histories
+    left = np.random.default_rng(seed).random(len(histories)) < NEWCOMERS
+    begin = process_time()
+    switched = {**settings, "regions": True}
+    model = make_recommender("sequential", switched).fit(log.keep(~left[histories.rows()]), seed=seed)
+    cpu_s = process_time() - begin
+    events = histories.offsets[:-1][left & (histories.lengths > 0)]
+    about = {"n_items": log.n_items, "repeats": False, "negatives": None}
+    queries = next_event_queries(histories, events, events, first_seen(histories, log.n_items, left), about)
     popularity = model.context.popularity
-    popular = judge(lambda askers: np.tile(popularity, (len(askers), 1)), queries, at=(10,)).metrics[METRIC]
+    found, popular = (
+        judge(scores, queries, at=(10,)).metrics[METRIC]
+        for scores in (model.scores, lambda askers: np.tile(popularity, (len(askers), 1)))
+    )
     p = sign_flip_p((found - popular)[:, None].astype(np.float64))[0]
     means = {"regions": float(found.mean()), "popular": float(popular.mean()), "p": float(p)}
-    print(f"first events of {len(queries)} viewers: {means}", flush=True)
-    return {"viewers": len(queries), **means}
+    print(f"first-{seed}: first events of {len(queries)} viewers: {means}", flush=True)
+    return {"viewers": len(queries), **means, "cpu_s": cpu_s}
 
 
 def sums_of(judgement: Judgement) -> Any:
@@ -207,7 +218,7 @@ def table_of(name: str, log: InteractionLog, switches: Mapping[str, Settings], a
     rows: list[dict[str, Any]] = []
     plain = None
     for switch, settings in {"plain": {"kinds": False}, **switches}.items():
-        model, judgement, cost = fitted(log, {**base, **settings}, asked.seed)
+        judgement, cost = fitted(log, {**base, **settings}, asked.seed)
         sums, counts = sums_of(judgement)
         mean = judgement.mean(METRIC)
         interval = interval_of(mean, bootstrap_means(sums, counts)[:, 0]).to_json()
@@ -228,8 +239,6 @@ def table_of(name: str, log: InteractionLog, switches: Mapping[str, Settings], a
         "viewers": len(sums),
         "targets": len(judgement.metrics[METRIC]),
     }
-    if switch == "regions":
-        about["first"] = first_of(log, model)
     return {"log": name, **about, "rows": rows}
 
 
@@ -237,7 +246,7 @@ def helps(tables: list[dict[str, Any]]) -> dict[str, bool]:
     """Which switches are better on two logs for sure, and below on none."""
     found: dict[str, list[tuple[float, float]]] = {}
     for table in tables:
-        for row in table["rows"][1:]:
+        for row in table.get("rows", [])[1:]:
             found.setdefault(row["switch"], []).append((row["difference"], row["p"]))
     return {
         switch: min(by for by, _ in each) >= 0.0 and sum(by > 0.0 and p < SURE for by, p in each) >= 2
@@ -245,23 +254,31 @@ def helps(tables: list[dict[str, Any]]) -> dict[str, bool]:
     }
 
 
+def kept(table: dict[str, Any]) -> None:
+    """Put a log's table among those of the others."""
+    place = RESULTS / "context.json"
+    before = json.loads(place.read_text(encoding="utf-8"))["tables"] if place.exists() else []
+    known = {one["log"]: one for one in [*before, table]}
+    tables = [known[one] for one in (*LOGS, *FIRST) if one in known]
+    write_result("context", {**stamp(), "helps": helps(tables), "tables": tables})
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--logs", default=",".join(LOGS), help="which, with commas between")
+    parser.add_argument("--logs", default=",".join([*LOGS, *FIRST]), help="which, with commas between")
     parser.add_argument("--set", action="append", default=[], help="a setting of the network: key=value")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     one_thread()
     for name in asked.logs.split(","):
-        make, switches = LOGS[name]
-        table = {**stamp(), "settings": asked.set, **table_of(name, make(), switches, asked)}
-        place = RESULTS / "context.json"
-        before = json.loads(place.read_text(encoding="utf-8"))["tables"] if place.exists() else []
-        known = {one["log"]: one for one in before} | {name: table}
-        tables = [known[one] for one in LOGS if one in known]
-        write_result("context", {**stamp(), "helps": helps(tables), "tables": tables})
+        if name in FIRST:
+            table = {"log": name, "first": first_of(FIRST[name], parse_pairs(asked.set))}
+        else:
+            make, switches = LOGS[name]
+            table = table_of(name, make(), switches, asked)
+        kept({**stamp(), "settings": asked.set, **table})
     return 0
 
 

@@ -20,12 +20,12 @@ def context_lines(found: dict[str, Any] | None) -> Iterator[str]:
     yield "| log | switch | ndcg@10 | difference | p | fit CPU-s |"
     yield "|---|---|---|---|---|---|"
     for table in found["tables"]:
-        for row in table["rows"]:
+        for row in table.get("rows", []):
             yield f"| {table['log']} | {row['switch']} | {_cells(row)} |"
     yield ""
     firsts = [table for table in found["tables"] if "first" in table]
     if firsts:
-        yield "The first event of viewers who came in that stretch, of whom the region alone is known:\n"
+        yield "ndcg@10 of the first event of viewers left out of a fit, of whom the region alone is known:\n"
         yield "| log | viewers | what is popular | `regions` | p |"
         yield "|---|---|---|---|---|"
         for table in firsts:
