@@ -34,10 +34,11 @@ from matinee.networks.losses import sampled_loss, softmax_loss
 from matinee.networks.sequential import SequentialNetwork
 from matinee.train.adamw import AdamW
 from matinee.train.ahead import Shapes, taken_ahead
+from matinee.train.columns import Batch
 from matinee.train.device import Place, find_place
 from matinee.train.learner import CudaGraphs, Filled, Learner, records
 from matinee.train.memory import NetworkSize, parameters, predicted_bytes, predicted_gpu_bytes
-from matinee.train.sequences import Batch, Reading, next_events
+from matinee.train.sequences import Reading, next_events
 from matinee.train.tensors import map_tensors
 from stamp import RESULTS, stamp, write_result
 

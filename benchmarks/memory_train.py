@@ -120,9 +120,10 @@ def _train(shape: dict[str, Any], events: Any, folder: Path) -> None:
     from matinee.core.run import Run
     from matinee.networks.losses import sampled_loss, softmax_loss
     from matinee.networks.sequential import SequentialNetwork
+    from matinee.train.columns import Batch
     from matinee.train.loop import train
     from matinee.train.plan import Plan
-    from matinee.train.sequences import Batch, Reading, next_events
+    from matinee.train.sequences import Reading, next_events
 
     size = size_of(shape)
     network = SequentialNetwork(

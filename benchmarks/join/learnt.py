@@ -30,9 +30,10 @@ from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.network_fit import network_of
 from matinee.recommenders.network_settings import SequentialConfig, resolved, settings_of
 from matinee.recommenders.start_vectors import start_vectors
+from matinee.train.columns import Batch
 from matinee.train.loop import train
 from matinee.train.plan import Plan
-from matinee.train.sequences import Batch, Pass, Reading, next_events
+from matinee.train.sequences import Pass, Reading, next_events
 
 # Logits of a chunk, as in matinee.networks.losses.
 _CELLS = 2**19

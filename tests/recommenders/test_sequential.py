@@ -19,7 +19,7 @@ class TestSequential(RecommenderTests):
     name = "sequential"
     settings = SMALL
     additive = False
-    # What was turned down is kept from whoever turned it down, and teaches nobody else yet.
+    # By default what was turned down is kept from whoever turned it down, and teaches nobody else.
     heeds_noes = False
     moves = {  # noqa: RUF012
         "hidden": (1, 4),
@@ -28,6 +28,8 @@ class TestSequential(RecommenderTests):
         "last": (0, 1),
         "average": (0.0, 0.9),
         "opening": (False, True),
+        "gaps": (False, True),
+        "noes": (0.0, 1.0),
         "width": (8, 16),
         "longest": (2, 20),
         "passes": (1, 4),
@@ -37,6 +39,9 @@ class TestSequential(RecommenderTests):
         "patience": "the suite's passes are too few to lose patience",
         "content": "the suite's items are known by nothing but their ids",
         "id_dropout": "the suite's items are known by nothing but their ids",
+        "kinds": "the suite's events are of one kind; test_network_context.py moves it",
+        "values": "the suite's events bring no value; test_network_context.py moves it",
+        "regions": "nobody knows where the suite's viewers are; test_network_context.py moves it",
         "times": "the suite's events are all a day apart, so time says nothing that distance does not",
     }
 

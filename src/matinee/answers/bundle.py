@@ -107,6 +107,7 @@ class Content:
             friends=self.log.friends,
             negatives=self.log.negatives,
             repeats=self.log.repeats,
+            viewers=self.log.viewer_table,
         )
 
     def scorer(self) -> Scorer:

@@ -72,27 +72,36 @@ class ForwardOne:
         self._hidden = [_hidden_into(layer) for layer in self._layers]
         self._asking = _for_normed(last)
 
-    def vector(self, codes: Int32, seconds: Float64 | None = None, logs: Float32 | None = None) -> Float32:
+    def vector(
+        self,
+        codes: Int32,
+        seconds: Float64 | None = None,
+        logs: Float32 | None = None,
+        told: Float32 | None = None,
+    ) -> Float32:
         """What a history asks for: float32, shape (1, width).
 
         Args:
             codes: int32, shape (events,): one event at least, `longest` at most.
             seconds: when each was, where the network knows of times.
             logs: float32, shape (events,): the logarithm of what each counts; None: all alike.
+            told: float32, shape (events, width): what else is known of each, as it is added to its item.
         """
         apart = None
         if seconds is not None and self._times is not None:
             apart = self._times[:, octaves(seconds[:, None] - seconds)]
-        x = self._before_last(codes, apart, logs)
+        x = self._before_last(codes, apart, logs, told)
         end = self._last(x, apart, logs) if self._layers else x[-1:]
         return np.asarray(normed_beside_one(end) @ self._asking, dtype=np.float32)
 
-    def _before_last(self, codes: Int32, apart: Float32 | None, logs: Float32 | None) -> Float32:
+    def _before_last(
+        self, codes: Int32, apart: Float32 | None, logs: Float32 | None, told: Float32 | None
+    ) -> Float32:
         """What comes to the last layer: float32, shape (events, width)."""
         if len(self._layers) < 2:
-            return self._placed(codes)
+            return self._placed(codes, told)
         bias = self._between(len(codes), apart, logs)
-        x = self._through(0, self._first(codes), bias)
+        x = self._through(0, self._first(codes, told), bias)
         for number, layer in enumerate(self._layers[1:-1], 1):
             x = self._through(number, _into(layer, x), bias)
         return x
@@ -102,9 +111,11 @@ class ForwardOne:
         layer = self._layers[number]
         return _rest(layer, self._hidden[number], self._seen(made.parts, bias) @ layer.out.weight, made)
 
-    def _placed(self, codes: Int32) -> Float32:
+    def _placed(self, codes: Int32, told: Float32 | None) -> Float32:
         """Events as they come to the first layer: float32, shape (events, width)."""
         x = self._items.take(codes, axis=0)
+        if told is not None:
+            x += told
         if self._places is not None:
             x += self._places[: len(codes)]
         return x
@@ -120,10 +131,10 @@ class ForwardOne:
             bias.reshape(len(bias), -1)[:, :: n + 1] -= logs
         return bias
 
-    def _first(self, codes: Int32) -> _Made:
-        """What the first layer makes of events: looked up, where it was reckoned for all items."""
-        if self._table is None:
-            return _into(self._layers[0], self._placed(codes))
+    def _first(self, codes: Int32, told: Float32 | None) -> _Made:
+        """What the first layer makes of events: looked up, where items are all and were reckoned with."""
+        if told is not None or self._table is None:
+            return _into(self._layers[0], self._placed(codes, told))
         rows, width = self._table.take(codes, axis=0), self._width
         gate = rows[:, 4 * width :] if self._layers[0].gates else None
         return _Made(rows[:, : 3 * width], rows[:, 3 * width : 4 * width], gate)

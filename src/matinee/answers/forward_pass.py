@@ -23,6 +23,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from matinee.answers.event_context import GAP, EventContext
 from matinee.answers.forward_one import ForwardOne
 from matinee.answers.layers import (
     HIDDEN,
@@ -70,17 +71,18 @@ class ForwardPass:
         items: float32, shape (items, width): what answers are told by.
         ordered: whether the order of events means something.
         reads: so many events of a history are read at most.
+        opens: whether something is asked for before the first event.
     """
 
     def __init__(self, tensors: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> None:
         self.items: Float32 = np.asarray(tensors["items"], dtype=np.float32)
         self._heads = int(settings["heads"])
         self.ordered = bool(settings["ordered"])
-        self._opening = self.ordered and bool(settings.get("opening", False))
+        self.opens = self.ordered and bool(settings.get("opening", False))
         self._longest = int(settings["longest"])
-        self.reads = self._longest - self._opening
+        self.reads = self._longest - self.opens
         # The opening is read as one more item, the last one.
-        self._read = np.vstack([self.items, tensors["opening"]]) if self._opening else self.items
+        self._read = np.vstack([self.items, tensors["opening"]]) if self.opens else self.items
         gates = 2 if settings["gated"] else 0
         self._layers = [
             read_layer(tensors, f"blocks.{number}.", self._heads, gates)
@@ -92,6 +94,7 @@ class ForwardPass:
         self._places = tensors["places"] if positions == "places" else None
         self._steps = by_step(tensors, positions, self._longest)
         self._times = tensors["times.table"] if self.ordered and settings["times"] else None
+        self._context = EventContext(tensors, settings)
         self._without = WithoutEach(self._layers, self._steps, heads=self._heads, times=self._times)
         self._one = ForwardOne(
             self._read,
@@ -111,26 +114,28 @@ class ForwardPass:
         Returns:
             float32, shape (histories, width); zeros for a history without events where events are ordered.
         """
-        if self._opening:
+        told = self._context.vectors(histories)
+        if self.opens:
+            told = None if told is None else np.insert(told, histories.offsets[:-1], np.float32(0.0), axis=0)
             histories = _led(histories, len(self.items))
         if len(histories) == 1 and self.ordered and len(histories.items):
-            return self._vector(histories)
+            return self._vector(histories, told)
         found = np.zeros((len(histories), self.items.shape[1]), np.float32)
         lengths = histories.lengths
         order = np.argsort(lengths, kind="stable")
         if self.ordered:
             order = order[lengths[order] > 0]
         for rows in _of_like_length(order, lengths):
-            found[rows] = self._asked(self._block(histories, rows))
+            found[rows] = self._asked(self._block(histories, rows, told))
         return found
 
-    def _vector(self, history: Histories) -> Float32:
-        """What one ordered history asks for: float32, shape (1, width)."""
+    def _vector(self, history: Histories, told: Float32 | None) -> Float32:
+        """What one ordered history asks for, of whose events something may be told: float32, (1, width)."""
         seconds = None if self._times is None or history.times is None else history.times / 1000.0
         logs = None
         if history.weights is not None:
             logs = np.log(np.maximum(history.weights, np.float32(_LEAST_WEIGHT)), dtype=np.float32)
-        return self._one.vector(history.items, seconds, logs)
+        return self._one.vector(history.items, seconds, logs, told)
 
     def without_each(self, history: Histories, n: int) -> Float32 | None:
         """What one history asks for without each of its n last events.
@@ -142,11 +147,15 @@ class ForwardPass:
         Returns:
             float32, shape (n, width); None where this network has no quicker way than to be asked n times.
         """
-        if not (self.ordered and self._layers) or self._opening or self._places is not None:
+        if not (self.ordered and self._layers) or self.opens or self._places is not None:
             return None
-        weights = history.weights
+        if GAP in self._context.sorts:
+            # The event after the one that is left out has another one before it.
+            return None
+        weights, x = history.weights, self.items[history.items]
+        told = self._context.vectors(history)
         line = Line(
-            x=self.items[history.items],
+            x=x if told is None else x + told,
             seconds=None if history.times is None else history.times / 1000.0,
             logs=None if weights is None else np.log(np.maximum(weights, np.float32(_LEAST_WEIGHT))),
         )
@@ -154,7 +163,7 @@ class ForwardPass:
         asked: Float32 = normed(self._without.vectors(line, n)) * weight + bias
         return asked
 
-    def _block(self, histories: Histories, rows: Int64) -> _Block:
+    def _block(self, histories: Histories, rows: Int64, told: Float32 | None) -> _Block:
         lengths = histories.lengths[rows]
         along = np.arange(int(lengths.max()))
         places = histories.offsets[rows][:, None] + np.minimum(along, np.maximum(lengths - 1, 0)[:, None])
@@ -162,6 +171,8 @@ class ForwardPass:
         if places.size:
             places = np.minimum(places, len(histories.items) - 1)
             np.take(self._read, histories.items[places], axis=0, out=x)
+            if told is not None:
+                x += told[places]
         seconds = logs = None
         if self._times is not None and histories.times is not None:
             seconds = histories.times[places] / 1000.0

@@ -15,6 +15,7 @@ import pyarrow as pa
 from matinee.answers.bundle import Content, read_bundle, without_events_of, write_bundle
 from matinee.answers.index.candidates import Candidates
 from matinee.answers.index.found import Index
+from matinee.answers.network import read_beside
 from matinee.answers.reasons import POPULAR, reasons, verb_of
 from matinee.answers.rules import Rules, Shelf
 from matinee.answers.scorers import Context, make_scorer
@@ -22,7 +23,7 @@ from matinee.answers.top import TopItems, asked_of, top_k
 from matinee.core.errors import InputError
 from matinee.core.promise import Log, Part, Predicts, Scorer
 from matinee.core.seeds import shuffle_keys
-from matinee.core.types import Askers, Bool, Float32, Int32, Int64, histories_of, newcomers
+from matinee.core.types import Askers, Bool, Float32, Int32, Int64, histories_of, located, newcomers
 from matinee.data.meaning import RATING
 
 
@@ -61,6 +62,11 @@ class Model:
             return None
         joint = self.facts["index"]["joint"]
         return Candidates(self.name, self.scorer, self.indices, float(joint.get("spare", 1.0)))
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """What its networks read beside items: `kind`, `value`, `gap` of events, `region` of viewers."""
+        return read_beside(self.parts)
 
     @cached_property
     def scorer(self) -> Scorer:
@@ -128,7 +134,7 @@ class Model:
         Args:
             histories: lists of item ids, oldest first; unknown ids are ignored and counted in `unknown`.
             k: how many items.
-            values: what was given to each item, for a model of values; NaN where it is not known.
+            values: what was given to each item, for a model that reads values; NaN where it is not known.
             rules: what must not be shown, beside what is in the history.
 
         Returns:
@@ -248,7 +254,7 @@ class Model:
         """
         if k < 1:
             raise InputError(f"k is how many items to recommend: at least 1, found {k}.")
-        n = len(askers)
+        n, askers = len(askers), located(askers, shelf.region)
         codes, scores = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
         personal = np.empty(n, dtype=bool)
         for part in batches(n, self.context.n_items):
@@ -287,12 +293,16 @@ class Model:
         if not personal or self.parts[self.name].kind == "popular":
             return [[POPULAR] for _ in items]
         kinds = asker.histories.kinds
-        verbs = [] if kinds is None else [verb_of(self.log.kinds[kind]) for kind in kinds]
+        verbs = [] if kinds is None else [verb_of(self._kind(kind)) for kind in kinds]
         if self.log.target == RATING:
             verbs = [verb_of(RATING)] * len(asker.histories.items)
         return reasons(
             self.scorer, asker, items, lambda code: self.title(code) or self.log.items.id(code), verbs
         )
+
+    def _kind(self, code: int) -> str | None:
+        """The name of a kind; None of one that the log does not know."""
+        return self.log.kinds[code] if 0 <= code < len(self.log.kinds) else None
 
     def title(self, item: int) -> str | None:
         """What people call an item; None where the catalogue has no title for it."""
@@ -362,6 +372,7 @@ def context_of(log: Log) -> Context:
         friends=log.friends,
         negatives=log.negatives,
         repeats=log.repeats,
+        viewers=getattr(log, "viewer_table", None),
     )
 
 

@@ -2,8 +2,8 @@
 
 score(i) = vector . items[i] / temperature, with the vector from `matinee.answers.forward_pass`. The part's
 tensors are those of a `SequentialNetwork` by its own names, float32; its settings are the config and
-`layers`, `heads`, `gated`, `positions`, `times`, `longest`, `ordered`, `temperature` and, where there is one,
-`opening`.
+`layers`, `heads`, `gated`, `positions`, `times`, `longest`, `ordered`, `temperature` and, where there are
+any, `opening`, `value_edges` (see `event_context.py`) and `region_names` (see `regions.py`).
 
 Events of unknown items are left out as if they had not happened; of the rest, the last `longest` count, and
 of a set, which has no last ones, any `longest`.
@@ -11,13 +11,16 @@ of a set, which has no last ones, any `longest`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from matinee.answers.context import Context
 from matinee.answers.decay import all_known, known
+from matinee.answers.event_context import sorts_of
 from matinee.answers.forward_pass import ForwardPass
+from matinee.answers.regions import REGION, Regions
 from matinee.core.promise import Part
 from matinee.core.seeds import shuffle_keys
 from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64
@@ -62,11 +65,12 @@ class NetworkScorer:
     def __init__(self, part: Part, context: Context) -> None:
         self._n = context.n_items
         self._network = ForwardPass(part.tensors, part.settings)
+        self._regions = Regions(part.tensors, part.settings, context.viewers)
         self._temperature = np.float32(part.settings["temperature"])
         self._keys = None if self._network.ordered else shuffle_keys(self._n)
         self._explained: _Explanation | None = None
         self._lengths: Float32 | None = None
-        self._asked: tuple[Histories, Float32] | None = None
+        self._asked: tuple[Askers, Float32] | None = None
 
     @property
     def item_vectors(self) -> Float32:
@@ -76,8 +80,8 @@ class NetworkScorer:
     def asked(self, asker: Askers) -> Float32:
         """What one asker asks for: float32, shape (width,). Asked for again, it is what it was."""
         asked = self._asked
-        if asked is None or asked[0] is not asker.histories:
-            asked = asker.histories, self.vectors(asker.histories)[0]
+        if asked is None or not self._same(asked[0], asker):
+            asked = asker, self.vectors(asker)[0]
             self._asked = asked
         return asked[1]
 
@@ -93,14 +97,18 @@ class NetworkScorer:
 
     def score(self, askers: Askers) -> Float32:
         """Scores of every item for every asker: float32, shape (askers, items)."""
-        vectors = self.vectors(askers.histories)
+        vectors = self.vectors(askers)
         if len(vectors) == 1:
             return np.asarray(self._network.items @ vectors[0], dtype=np.float32)[None]
         return np.asarray(vectors @ self._network.items.T, dtype=np.float32)
 
     def personal(self, askers: Askers) -> Bool:
-        """Whether an asker's history has an item of the catalogue."""
+        """Whether an asker's history has an item of the catalogue, or what is liked near by is known."""
         histories = askers.histories
+        if self._regions and self._network.opens:
+            rows = histories.rows()[known(histories, self._n)]
+            met = np.bincount(rows, minlength=len(askers)) > 0
+            return np.asarray(met | (self._regions.codes(askers) >= 0))
         if len(askers) == 1:
             there = all_known(histories, self._n) or known(histories, self._n).any()
             return np.array([bool(len(histories.items)) and there])
@@ -123,12 +131,12 @@ class NetworkScorer:
 
     def without_each(self, asker: Askers, items: Int64) -> Float32:
         """One asker's scores of some items, then those without each event: float32, (items, 1 + events)."""
-        explained = self._explanation(asker.histories)
+        explained = self._explanation(asker)
         return explained.spread(self._network.items[items] @ explained.vectors.T)
 
     def chances_without_each(self, asker: Askers, items: Int64) -> Float32:
         """The same of the logs of the items' chances, by the softmax over all items."""
-        explained = self._explanation(asker.histories)
+        explained = self._explanation(asker)
         if explained.totals is None:
             explained.totals = self._totals(explained.vectors)
         return explained.spread(self._network.items[items] @ explained.vectors.T - explained.totals)
@@ -144,12 +152,15 @@ class NetworkScorer:
         likeness /= self._lengths
         return np.asarray(likeness, dtype=np.float32)
 
-    def _explanation(self, history: Histories) -> _Explanation:
-        arrays = (history.items, history.times, history.weights)
+    def _explanation(self, asker: Askers) -> _Explanation:
+        history, region = asker.histories, self._regions.codes(asker) if self._regions else None
+        arrays = (history.items, history.times, history.weights, history.kinds, history.values, region)
         key = tuple(None if array is None else array.tobytes() for array in arrays)
         explained = self._explained
         if explained is None or explained.key != key:
             places, vectors = self._without_each(history)
+            if region is not None:
+                vectors = vectors + self._regions.vectors(region) / self._temperature
             explained = _Explanation(key=key, events=len(history.items), places=places, vectors=vectors)
             self._explained = explained
         return explained
@@ -159,7 +170,7 @@ class NetworkScorer:
         standing, latest = self._standing(history), self._network.reads
         # Without one of the last events, one more of the earlier ones counts.
         near = _picked(history, standing[-latest - 1 :])
-        whole = self.vectors(history)
+        whole = self._of(history)
         n = min(len(near.items), latest, LEFT_OUT)
         quickly = self._network.without_each(near, n) if n > 1 else None
         if quickly is not None:
@@ -167,7 +178,7 @@ class NetworkScorer:
         n = min(n, max(_FEWEST, _EVENTS // max(len(near.items), 1)))
         likings = self._network.items[near.items[-min(len(near.items), latest) :]] @ whole[0]
         chosen = np.sort(np.argsort(-likings, kind="stable")[:n]) + max(len(near.items) - latest, 0)
-        vectors = self.vectors(less_each(near, chosen))
+        vectors = self._of(less_each(near, chosen))
         return standing[-latest - 1 :][chosen], vectors
 
     def _totals(self, vectors: Float32) -> Float32:
@@ -178,8 +189,21 @@ class NetworkScorer:
             totals[start : start + size] = log_totals(vectors[start : start + size] @ self._network.items.T)
         return totals
 
-    def vectors(self, histories: Histories) -> Float32:
-        """What each history asks for, divided by the temperature: float32, shape (histories, width)."""
+    def vectors(self, askers: Askers) -> Float32:
+        """What each asker asks for, divided by the temperature: float32, shape (askers, width)."""
+        found = self._of(askers.histories)
+        if self._regions:
+            found += self._regions.vectors(self._regions.codes(askers)) / self._temperature
+        return found
+
+    def _same(self, one: Askers, other: Askers) -> bool:
+        """Whether two askers are one, who asks again."""
+        return one.histories is other.histories and (
+            not self._regions or bool(self._regions.codes(one) == self._regions.codes(other))
+        )
+
+    def _of(self, histories: Histories) -> Float32:
+        """What each history asks for, wherever that is: float32, shape (histories, width)."""
         if len(histories) == 1 and self._keys is None:
             return self._network.vectors(_last_known(histories, self._n, self._network.reads)) / (
                 self._temperature
@@ -206,23 +230,35 @@ def _last_known(history: Histories, n_items: int, longest: int) -> Histories:
     if len(history.items) <= longest and all_known(history, n_items):
         return history
     places = np.flatnonzero(known(history, n_items))[-longest:]
-    return Histories(
-        items=history.items[places],
-        offsets=np.array([0, len(places)]),
-        times=None if history.times is None else history.times[places],
-        weights=None if history.weights is None else history.weights[places],
-    )
+    return _events(history, places, np.array([0, len(places)]))
 
 
 def _picked(histories: Histories, places: Int64) -> Histories:
     """The same viewers with some of their events, in the order of `places`."""
     counts = np.bincount(histories.rows()[places], minlength=len(histories))
+    return _events(histories, places, np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]))
+
+
+def _events(histories: Histories, places: Int64, offsets: Int64) -> Histories:
+    """Some events, and all that a network may read of them."""
     return Histories(
         items=histories.items[places],
-        offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]),
+        offsets=offsets,
         times=None if histories.times is None else histories.times[places],
+        kinds=None if histories.kinds is None else histories.kinds[places],
+        values=None if histories.values is None else histories.values[places],
         weights=None if histories.weights is None else histories.weights[places],
     )
+
+
+def read_beside(parts: Mapping[str, Part]) -> frozenset[str]:
+    """What the networks among some parts read beside items: `kind`, `value`, `gap`, `region`."""
+    found: set[str] = set()
+    for part in parts.values():
+        if part.kind == "network":
+            found |= sorts_of(part.tensors)
+            found |= {REGION} if part.settings.get("region_names") else set()
+    return frozenset(found)
 
 
 def log_totals(scores: Float32) -> Float32:

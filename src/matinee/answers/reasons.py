@@ -11,6 +11,8 @@ from matinee.core.promise import Scorer
 from matinee.core.types import Askers, Float32, Int32, Int64
 
 POPULAR = "popular now"
+# What is personal without a history is what is liked in the asker's region.
+NEAR = "liked where you are"
 
 # What was done, for the names that logs give to it; everything else was watched.
 _VERBS = {
@@ -71,12 +73,15 @@ def reasons(
 
     Returns:
         For each item the scorer's own words where it has any, else one sentence that names at most two items;
-        nothing where no event of the history speaks for the item.
+        nothing where no event of the history speaks for the item; without a history, that it is liked there.
     """
     said = [scorer.reasons(asker, item) for item in items] if isinstance(scorer, Explains) else []
     history = asker.histories.items
     silent = [place for place in range(len(items)) if not (said and said[place])]
     said = said or [[] for _ in items]
+    if not len(history):
+        for place in silent:
+            said[place] = [NEAR]
     if not len(history) or not silent:
         return said
     codes = np.array([items[place] for place in silent], dtype=np.int64)

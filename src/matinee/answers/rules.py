@@ -57,6 +57,9 @@ class Shelf:
         log: the log that the model was fitted on: catalogue, tables, noes.
         rules: what the call asks.
 
+    Attributes:
+        region: where all of its askers are; None: where they are known to be.
+
     Raises:
         InputError: a list of ids is a single string.
     """
@@ -72,6 +75,7 @@ class Shelf:
             struck |= others
         self._struck = np.flatnonzero(struck)
         self._regions = _Regions(log, rules.region)
+        self.region = rules.region
 
     @property
     def repeats(self) -> bool:
@@ -149,7 +153,7 @@ class _Regions:
         self._names: list[str] = [] if region is None else [region]
         self._homes: Int64 | None = None
         if region is None and self._limited.any():
-            self._names, self._homes = _homes(log.viewer_table)
+            self._names, self._homes = homes_of(log.viewer_table)
         self._struck_in: dict[int, Int64] = {}
 
     def clear(self, scores: Float32, viewers: Int64) -> None:
@@ -171,7 +175,7 @@ class _Regions:
         return self._struck_in[home]
 
 
-def _homes(viewers: pa.Table | None) -> tuple[list[str], Int64]:
+def homes_of(viewers: pa.Table | None) -> tuple[list[str], Int64]:
     """Names of regions, and the first region of each viewer as a position among them, -1 where unknown."""
     names = () if viewers is None else viewers.column_names
     name = next((one for one in ("region", "regions") if one in names), None)

@@ -28,6 +28,10 @@ class Log(Protocol):
         """Items that each viewer turned down: never recommended to them; None where there are none."""
 
     @property
+    def negative_times(self) -> Int64 | None:
+        """When each of them was turned down, milliseconds; None where that is not known."""
+
+    @property
     def friends(self) -> Ragged | None:
         """Viewer codes of each viewer's friends, with weights where given; None where the log has none."""
 

@@ -142,10 +142,13 @@ class Askers:
         viewers: int64, shape (n,): the asker's viewer code in the log that the model was fitted on, or -1 for
             a newcomer. Used by what knows people (friends, user_knn leaves the asker's own row out), never
             to look up a history.
+        regions: where each asker is, None where nobody said; None: nobody said of any. What is said goes
+            before what a table of viewers says.
     """
 
     histories: Histories
     viewers: Int64
+    regions: tuple[str | None, ...] | None = None
 
     def __len__(self) -> int:
         """Number of askers."""
@@ -153,7 +156,13 @@ class Askers:
 
     def take(self, rows: NDArray[np.integer]) -> Askers:
         """Some of the askers, in the order asked."""
-        return Askers(histories=self.histories.take(rows), viewers=self.viewers[rows])
+        regions = None if self.regions is None else tuple(self.regions[row] for row in rows)
+        return Askers(histories=self.histories.take(rows), viewers=self.viewers[rows], regions=regions)
+
+
+def located(askers: Askers, region: str | None) -> Askers:
+    """The same askers in a region; None: where they are is as it was."""
+    return askers if region is None else replace(askers, regions=(region,) * len(askers))
 
 
 def newcomers(histories: Histories) -> Askers:

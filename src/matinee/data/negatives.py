@@ -62,6 +62,21 @@ def negatives_less_targets(log: InteractionLog, held: Int64) -> Ragged | None:
     return keep_entries(negatives, ~np.isin(rows * log.n_items + negatives.values, chosen))
 
 
+def negative_times_of(log: InteractionLog, negatives: Ragged | None) -> Int64 | None:
+    """When some of a log's negatives were turned down: int64, shape (entries,); None where nobody knows."""
+    if log.negatives is None or log.negative_times is None or negatives is None:
+        return None
+    if negatives is log.negatives:
+        return log.negative_times
+    known, kept = (
+        np.repeat(np.arange(len(some), dtype=np.int64), np.diff(some.offsets)) * log.n_items + some.values
+        for some in (log.negatives, negatives)
+    )
+    # Of several noes to one item the first is meant.
+    order = np.lexsort((log.negative_times, known))
+    return np.asarray(log.negative_times[order[np.searchsorted(known[order], kept)]])
+
+
 def negatives_of(negatives: Ragged | None, viewers: Bool) -> Ragged | None:
     """Those of some viewers alone: bool, shape (viewers,); the others' rows are empty."""
     if negatives is None:

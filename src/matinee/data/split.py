@@ -14,6 +14,7 @@ from matinee.core.types import Bool, Ragged
 from matinee.data.fingerprint import fingerprint_ids
 from matinee.data.log import InteractionLog
 from matinee.data.meaning import RATING
+from matinee.data.negatives import negative_times_of
 from matinee.data.protocols import PROTOCOLS, Division, DivisionOptions
 from matinee.data.queries import Queries, with_values
 
@@ -108,7 +109,9 @@ class Split:
         )
 
     def _part(self, mask: Any, negatives: Ragged | None) -> InteractionLog:
-        return replace(self.log.keep(mask), negatives=negatives, negative_times=None)
+        return replace(
+            self.log.keep(mask), negatives=negatives, negative_times=negative_times_of(self.log, negatives)
+        )
 
 
 def split_log(

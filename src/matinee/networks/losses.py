@@ -11,6 +11,10 @@ how often its item is expected among them, so that the sum of exponentials estim
 without bias (Bengio and Senecal 2008, "Adaptive importance sampling"); the loss, its logarithm, is a little
 low on average, less so the more are drawn. Klenitskiy and Vasilev 2023, "Turning dross into gold loss", show
 that it takes many.
+
+`turned_down_loss`: what an item that was turned down costs: log(1 + n p), for its chance p among n items. It
+is next to nothing where the item is less likely than the average one. (Unlikelihood, -log(1 - p), of Welleck
+et al. 2020 hardly moves an item whose chance is below a few hundredths, as nearly all items' are.)
 """
 
 from __future__ import annotations
@@ -93,6 +97,29 @@ def sampled_loss(  # noqa: PLR0913 (the same as above, and what is drawn)
     if smoothing:
         losses = losses - smoothing * others.mean(dim=1)
     return (losses * _shares(weights, len(vectors), vectors.device).to(exact)).sum()
+
+
+def turned_down_loss(
+    vectors: Tensor, turned: Tensor, items: Tensor, temperature: float = 1.0, most: int = 2048
+) -> Tensor:
+    """Summed cost of asking for what was turned down.
+
+    Args:
+        vectors: shape (noes, width): what was asked for.
+        turned: shape (noes, width): the items that were turned down.
+        items: shape (items, width): the catalogue.
+        temperature: logits are divided by it.
+        most: of a larger catalogue, so many items drawn uniformly tell what the average one gets.
+
+    Returns:
+        A scalar.
+    """
+    if len(items) > most:
+        items = items[torch.randint(len(items), (most,), device=items.device)]
+    exact = torch.promote_types(_kind(vectors, items), torch.float32)
+    own = (vectors * turned).sum(-1).to(exact) / temperature
+    even = torch.logsumexp((vectors @ items.T).to(exact) / temperature, dim=1) - math.log(len(items))
+    return functional.softplus(own - even).sum()
 
 
 class _ChunkedSoftmax(torch.autograd.Function):

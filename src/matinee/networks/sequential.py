@@ -11,7 +11,7 @@ counts, and one learnt vector at the end asks: its output scores the items that 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from matinee.networks.attention_bias import DistanceBias, StepBias, TimeBias
 from matinee.networks.blocks import Block, LockedDropout
+from matinee.networks.event_context import EventContext, Regions
 from matinee.networks.item_content import ItemContent
 
 # Exact enough for a softmax, and finite in every precision, so that a row all hidden is no NaN.
@@ -35,12 +36,16 @@ class Histories:
         lengths: int64, shape (histories,).
         seconds: float64, shape (histories, events): times of events, where the network looks at them.
         weights: float32, shape (histories, events): what each event counts as seen by later ones; None: 1.
+        codes: int64, shape (histories, events), by sort: what else is known of each event, 0 where nothing.
+        regions: int64, shape (histories,): where each viewer is, below 0 where nobody knows.
     """
 
     items: Tensor
     lengths: Tensor
     seconds: Tensor | None = None
     weights: Tensor | None = None
+    codes: Mapping[str, Tensor] | None = None
+    regions: Tensor | None = None
 
 
 class SequentialNetwork(nn.Module):
@@ -65,6 +70,8 @@ class SequentialNetwork(nn.Module):
             it asks for is the first event.
         content: what items are like by what they are, added to their own vectors; None: nothing is.
         id_dropout: with content, share of the items that a step of training knows by their content alone.
+        told: what is known of an event beside its item: for each sort how many codes, 0 included.
+        regions: how many regions there are; 0: regions do not matter.
     """
 
     def __init__(  # noqa: PLR0913 (plain arguments, so that it can be built by hand)
@@ -86,6 +93,8 @@ class SequentialNetwork(nn.Module):
         opening: bool = False,
         content: ItemContent | None = None,
         id_dropout: float = 0.0,
+        told: Mapping[str, int] | None = None,
+        regions: int = 0,
     ) -> None:
         super().__init__()
         self.ordered = ordered
@@ -100,6 +109,8 @@ class SequentialNetwork(nn.Module):
         elif ordered and positions == "steps":
             self.distances = StepBias(heads, longest)
         self.times = TimeBias(heads) if ordered and times else None
+        self.context = EventContext(told, width) if told else None
+        self.regions = Regions(regions, width) if regions else None
         self.blocks = nn.ModuleList([Block(width, heads, hidden, gated, dropout) for _ in range(layers)])
         self.last_norm = nn.LayerNorm(width)
         self.item_dropout = LockedDropout(item_dropout)
@@ -131,8 +142,8 @@ class SequentialNetwork(nn.Module):
         """
         table = self.table() if table is None else table
         if self.asking is not None:
-            return self._asked(histories, table, self.asking)
-        x = nn.functional.embedding(histories.items, table)
+            return self._located(self._asked(histories, table, self.asking), histories)
+        x = self._read(histories, table)
         if self.opening is not None:
             x = torch.cat([self.opening.expand(len(x), 1, -1), x], dim=1)
             histories = _opened(histories)
@@ -142,7 +153,20 @@ class SequentialNetwork(nn.Module):
         bias = self._bias(histories)
         for block in self.blocks:
             x = block(x, bias)
-        return self.last_norm(x)  # type: ignore[no-any-return]
+        return self._located(self.last_norm(x), histories)
+
+    def _read(self, histories: Histories, table: Tensor) -> Tensor:
+        """Events as they come in: their items' vectors, and those of what else is known of them."""
+        x = nn.functional.embedding(histories.items, table)
+        if self.context is not None and histories.codes is not None:
+            x = x + self.context(histories.codes)
+        return x
+
+    def _located(self, asked: Tensor, histories: Histories) -> Tensor:
+        """What is asked for, with what is liked where the viewers are."""
+        if self.regions is None or histories.regions is None:
+            return asked
+        return asked + self.regions(histories.regions)  # type: ignore[no-any-return]
 
     def _bias(self, histories: Histories) -> Tensor:
         """What is added to attention: later events hidden, distances, times, weights."""
@@ -161,7 +185,7 @@ class SequentialNetwork(nn.Module):
     def _asked(self, histories: Histories, table: Tensor, asking: Tensor) -> Tensor:
         """The output of the vector that asks, put after each history."""
         n, events = histories.items.shape
-        x = nn.functional.embedding(histories.items, table)
+        x = self._read(histories, table)
         x = torch.cat([self.item_dropout(x), asking.expand(n, 1, -1)], dim=1)
         at = torch.arange(events + 1, device=self.items.device)
         hidden = (at[None, :] >= histories.lengths[:, None]) & (at < events)
@@ -200,6 +224,7 @@ def _opened(histories: Histories) -> Histories:
         lengths=histories.lengths + 1,
         seconds=led(seconds, start),
         weights=led(weights, None if weights is None else weights.new_ones(len(weights), 1)),
+        regions=histories.regions,
     )
 
 

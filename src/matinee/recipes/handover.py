@@ -42,6 +42,7 @@ class Handover:
             item_table=_read_table(self.folder / "item_table.arrow"),
             viewer_table=_read_table(self.folder / "viewer_table.arrow") if facts["viewer_table"] else None,
             negatives=_read_ragged(self.folder / f"negatives-{name}"),
+            negative_times=_read_told(self.folder / f"negative_times-{name}.npy"),
             friends=_read_ragged(self.folder / "friends"),
             vectors=_read(self.folder / "vectors.npy") if facts["vectors"] else None,
             kinds=tuple(facts["kinds"]),
@@ -87,9 +88,10 @@ def write_handover(folder: Path, split: Split, *, both: bool) -> None:
     _write_table(folder / "item_table.arrow", log.item_table)
     if log.viewer_table is not None:
         _write_table(folder / "viewer_table.arrow", log.viewer_table)
-    _write_ragged(folder / "negatives-train", split.train.negatives)
-    if both:
-        _write_ragged(folder / "negatives-train_and_validation", split.train_and_validation.negatives)
+    for name in logs:
+        part: InteractionLog = getattr(split, name)
+        _write_ragged(folder / f"negatives-{name}", part.negatives)
+        _write(folder / f"negative_times-{name}.npy", part.negative_times)
     _write_ragged(folder / "friends", log.friends)
     if log.vectors is not None:
         np.save(folder / "vectors.npy", log.vectors, allow_pickle=False)

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from matinee.answers.event_context import VALUE
 from matinee.answers.model import Model
 from matinee.answers.rules import Rules, Shelf
 from matinee.answers.top import FALLBACK, asked_of
 from matinee.core.errors import DataError, InputError
-from matinee.core.types import Int64
+from matinee.core.types import Int64, located
 from matinee.recipes.nightly import FileTable, Plan, Sink
 from matinee.recipes.postgres_table import PostgresTable
 from matinee.recipes.rows import predicts_values
@@ -62,7 +63,7 @@ def recommend_one(
         raise InputError(
             f"Give one value for each item of the history: {len(history)} items, {len(values)} values."
         )
-    if len(values) and not predicts_values(model.name):
+    if len(values) and not (predicts_values(model.name) or VALUE in model.reads):
         raise InputError(f"{model.name} takes no values of a history: leave --value out.")
     if any(not one.strip() for one in (*history, *(() if user is None else (user,)))):
         raise InputError("A blank id is nobody's and nothing's: give an id of the log.")
@@ -73,6 +74,7 @@ def recommend_one(
     else:
         asker, lacking = model.newcomers([list(history)], [list(values)] if len(values) else None)
         unknown = int(lacking[0])
+    asker = located(asker, rules.region)
     codes, scores, told = model.answer(asker, k, Shelf(model.log, rules))
     personal = bool(told[0])
     given = [int(code) for code in codes[0] if code >= 0]

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from matinee.answers.event_context import KIND
 from matinee.answers.model import Model
 from matinee.core.errors import InputError
 from matinee.core.statistics import Interval, bootstrap_means, interval_of
-from matinee.core.types import Askers, Float32, Histories, Int64
+from matinee.core.types import Askers, Bool, Float32, Histories, Int8, Int64
 from matinee.data.log import InteractionLog
 from matinee.data.protocols import PROTOCOLS, DivisionOptions, describe_moment
 from matinee.data.split import Split
@@ -163,6 +164,8 @@ class Foreign:
         self._model = model
         self._items: Int64 = model.log.items.codes(log.items.arrow).astype(np.int64)
         self._viewers: Int64 = model.log.viewers.codes(log.viewers.arrow).astype(np.int64)
+        places = {name: place for place, name in enumerate(model.log.kinds)}
+        self._kinds: Int8 = np.array([places.get(name, -1) for name in log.kinds], dtype=np.int8)
         if model.deleted:
             gone = log.viewers.codes(sorted(model.deleted))
             self._viewers[gone[gone >= 0]] = -1
@@ -170,11 +173,17 @@ class Foreign:
     def scores(self, askers: Askers) -> Float32:
         """Scores of the log's items; what the model has never seen comes after everything else."""
         viewers = np.where(askers.viewers < 0, -1, self._viewers[np.maximum(askers.viewers, 0)])
-        theirs = Askers(histories=self._known(askers.histories), viewers=viewers)
+        theirs = Askers(histories=self._known(askers.histories), viewers=viewers, regions=askers.regions)
         found = self._model.scores(theirs)
         least = found.min(axis=1, keepdims=True) - 1.0 if found.shape[1] else np.zeros((len(found), 1))
         table = np.where(self._items >= 0, found[:, np.maximum(self._items, 0)], least)
         return table.astype(np.float32)
+
+    def _kinds_of(self, histories: Histories, kept: Bool) -> Int8 | None:
+        """Kinds as the model numbers them; -1 of what it has never seen."""
+        if histories.kinds is None or KIND not in self._model.reads:
+            return None
+        return self._kinds[histories.kinds[kept]]
 
     def _known(self, histories: Histories) -> Histories:
         """The histories in the model's codes, without what it has never seen."""
@@ -185,5 +194,7 @@ class Foreign:
             items=codes[kept].astype(np.int32),
             offsets=offsets.astype(np.int64),
             times=None if histories.times is None else histories.times[kept],
+            kinds=self._kinds_of(histories, kept),
+            values=None if histories.values is None else histories.values[kept],
             weights=None if histories.weights is None else histories.weights[kept],
         )

@@ -45,7 +45,7 @@ def choose_lift(
     gains = np.zeros(_STEPS)
     for held in batches:
         scores = _joined(held, scorers, joint)
-        by_content = _network_of(scorers).vectors(held.askers.histories) @ vectors.T
+        by_content = _network_of(scorers).vectors(held.askers) @ vectors.T
         for step, lift in enumerate(lifts):
             scores[:, codes] = by_content + np.float32(lowest(joint) + lift)
             gains[step] += held.gains(scores).sum()

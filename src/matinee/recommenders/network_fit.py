@@ -21,20 +21,21 @@ from matinee.core.seeds import generator
 from matinee.core.settings import config_values, make_config
 from matinee.core.words import counted
 from matinee.networks.item_content import Described, ItemContent
-from matinee.networks.losses import sampled_loss, softmax_loss
+from matinee.networks.losses import sampled_loss, softmax_loss, turned_down_loss
 from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.held_out import HeldOut, hold_out, without
 from matinee.recommenders.network_content import Known, known_of
+from matinee.recommenders.network_context import Context, context_of_log
 from matinee.recommenders.network_cost import network_size
-from matinee.recommenders.network_passes import for_gpu, passes_of, reading_of
+from matinee.recommenders.network_passes import for_gpu, passes_of, reading_of, rehearsed
 from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved, settings_of
 from matinee.recommenders.network_warm import PASSES, RATE, Warm, warm_vectors
 from matinee.recommenders.start_vectors import start_vectors
+from matinee.train.columns import Batch
 from matinee.train.device import Place, find_place, require_on, return_large_memory, threads_for
 from matinee.train.learner import records
 from matinee.train.loop import Trained, train
 from matinee.train.plan import Plan
-from matinee.train.sequences import Batch
 
 # Steps in which the rate rises: a tenth of all where there are few.
 _WARMUP = 100
@@ -66,16 +67,15 @@ def fit_network(
     if warm is not None:
         # Whether items are known by content stays as it was: what goes with it was chosen then.
         config = replace(config, content=float(warm.part.settings.get("content") or 0.0))
-    settings = settings_of(resolved(config, log), log)
-    trained, known = _trained(config, log, held, seed, run, warm)
+    trained, known, settings = _trained(config, log, held, seed, run, warm)
     facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
     if trained.validation is not None:
         facts["validation"] = ["ndcg@10", trained.validation]
     facts |= _note(settings, len(held)) if warm is None else {}
     tensors = _arrays(trained.best)
     if known is not None:
-        tensors, told = known.kept(tensors, seed)
-        facts |= told
+        tensors, kept = known.kept(tensors, seed)
+        facts |= kept
     return Part(kind="network", settings=settings | facts, tensors=tensors)
 
 
@@ -102,15 +102,16 @@ def train_along(log: Callable[[], Log], seed: int, run: Run) -> None:
 
 def _trained(
     config: SequentialConfig, log: Log, held: HeldOut, seed: int, run: Run, warm: Warm | None
-) -> tuple[Trained, Known | None]:
-    """The network trained, and what was known of the items."""
+) -> tuple[Trained, Known | None, dict[str, Any]]:
+    """The network trained, what was known of the items, and what its scorer needs to know."""
     taught = without(log, held)
     config = resolved(config, log)
-    settings = settings_of(config, log)
+    told = context_of_log(config, log, held, None if warm is None else warm.part.settings)
+    settings = settings_of(config, log) | dict(told.settings)
     place = find_place(run.device, run.precision, run.processes)
     require_on(place, network_size(config, log, half=place.half))
     known = known_of(taught, config.content or 0.0)
-    network = content_network(config, log, known, seed=seed, place=place)
+    network = content_network(config, log, known, seed=seed, place=place, told=told)
     start = None
     if run.processes.first:
         # The others get its weights.
@@ -119,12 +120,14 @@ def _trained(
     if warm is not None:
         _take_weights(network, warm.part)
         config = replace(config, passes=PASSES, rate=RATE * config.rate)
-    reading = reading_of(config, log, run.processes)
+    reading = reading_of(config, log, told, run.processes)
     passes: Callable[[int], Any] = passes_of(
-        taught, reading, seed, None if warm is None else warm.fresh[held.taught]
+        taught, reading, seed, None if warm is None else rehearsed(warm, held, told)
     )
     if place.device.type == "cuda":
-        recorded = run.processes.size == 1 and records(network, place, run.record)
+        # Steps of several processes, and those with noes, have no shapes that come back.
+        alike = run.processes.size == 1 and not config.noes
+        recorded = alike and records(network, place, run.record)
         passes = for_gpu(passes, reading, ordered=log.ordered, recorded=recorded)
     context = context_of(taught)
     return_large_memory()
@@ -144,9 +147,9 @@ def _trained(
             run,
             # Where nobody can be asked, all passes would seem alike, and the first one the best.
             judge if len(held) >= _FEWEST else None,
-            key=_key(config, taught, held, known, None if warm is None else start),
+            key=_key(config, taught, held, known, told, None if warm is None else start),
         )
-    return trained, known
+    return trained, known, settings
 
 
 @torch.no_grad()
@@ -170,7 +173,13 @@ def _note(settings: Mapping[str, Any], held: int) -> dict[str, str]:
 
 
 def network_of(
-    config: SequentialConfig, n_items: int, *, ordered: bool, seed: int, content: ItemContent | None = None
+    config: SequentialConfig,
+    n_items: int,
+    *,
+    ordered: bool,
+    seed: int,
+    content: ItemContent | None = None,
+    told: Context = Context(),  # noqa: B008 (frozen)
 ) -> SequentialNetwork:
     """The network of some settings, its weights drawn by the seed."""
     with torch.random.fork_rng(devices=[]):
@@ -192,11 +201,19 @@ def network_of(
             opening=config.opening,
             content=content,
             id_dropout=config.id_dropout,
+            told=told.sizes,
+            regions=len(told.regions),
         )
 
 
 def content_network(
-    config: SequentialConfig, log: Log, known: Known | None, *, seed: int, place: Place | None = None
+    config: SequentialConfig,
+    log: Log,
+    known: Known | None,
+    *,
+    seed: int,
+    place: Place | None = None,
+    told: Context = Context(),  # noqa: B008 (frozen)
 ) -> SequentialNetwork:
     """The network of some settings with what is known of a log's items; on the CPU unless a place is given.
 
@@ -206,13 +223,13 @@ def content_network(
         known: of its items; None: nothing.
         seed: draws the weights.
         place: where it will be trained.
+        told: what is read beside items.
     """
     device = torch.device("cpu") if place is None else place.device
     made = None
     if known is not None:
-        told = _described(known, device)
-        made = ItemContent(told, config.width, config.content or 0.0, _WORD_DROPOUT)
-    return network_of(config, log.n_items, ordered=log.ordered, seed=seed, content=made)
+        made = ItemContent(_described(known, device), config.width, config.content or 0.0, _WORD_DROPOUT)
+    return network_of(config, log.n_items, ordered=log.ordered, seed=seed, content=made, told=told)
 
 
 def _described(known: Known, device: torch.device) -> Described:
@@ -265,7 +282,12 @@ def _start_of(config: SequentialConfig, log: Log, seed: int) -> np.ndarray[Any, 
 
 
 def _key(
-    config: SequentialConfig, log: Log, held: HeldOut, known: Known | None, start: np.ndarray[Any, Any] | None
+    config: SequentialConfig,
+    log: Log,
+    held: HeldOut,
+    known: Known | None,
+    told: Context,
+    start: np.ndarray[Any, Any] | None,
 ) -> str:
     """What a checkpoint is of: settings, these very events, what items are, what is asked after a pass.
 
@@ -282,6 +304,7 @@ def _key(
         held.askers.viewers,
         held.targets,
         start,
+        *told.arrays(),
     ):
         digest.update(b"" if column is None else np.ascontiguousarray(column).data)
     if known is not None:
@@ -326,7 +349,11 @@ def _loss_of(
             "smoothing": config.smoothing,
         }
         table = network.table()
-        vectors, targets = batch.vectors(network, table), batch.targets
+        outputs, targets = batch.outputs(network, table), batch.targets
+        vectors = outputs[batch.rows]
+        turned = None
+        if batch.noes is not None and len(batch.noes[0]):
+            turned = table[batch.noes[1]], outputs[batch.noes[0]]
         if some is not None:
             table, targets = table[some], torch.searchsorted(some, targets)
         if drawn:
@@ -334,6 +361,14 @@ def _loss_of(
             loss = sampled_loss(vectors, table, targets, others, **more)
         else:
             loss = softmax_loss(vectors, table, targets, **more)
+        if turned is not None:
+            counted = float(len(targets))
+            if batch.share is not None:
+                # Weighted by its share, as the rest is, it comes to the same sum for any number of processes.
+                counted = batch.share.predictions * batch.share.weight
+            loss = loss + config.noes / max(counted, 1e-9) * turned_down_loss(
+                turned[1], turned[0], table, config.temperature
+            )
         return loss, len(targets)
 
     return loss_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,45 @@ import numpy as np
 from matinee.core.processes import Processes
 from matinee.core.promise import Log
 from matinee.core.types import Bool
+from matinee.recommenders.held_out import HeldOut
+from matinee.recommenders.network_context import Context
 from matinee.recommenders.network_settings import SequentialConfig
-from matinee.recommenders.network_warm import batch_events, mixtures
+from matinee.recommenders.network_warm import Warm, batch_events, mixtures
 from matinee.train.ahead import Shapes, taken_ahead
 from matinee.train.sequences import Pass, Reading, next_events, other_halves
 
 
-def reading_of(config: SequentialConfig, log: Log, processes: Processes) -> Reading:
+@dataclass(frozen=True, kw_only=True)
+class Rehearsed:
+    """What a network that is gone on from learns from.
+
+    Attributes:
+        fresh: bool, shape (events,): what of that which may be learnt is new to it.
+        told: what it reads beside items.
+    """
+
+    fresh: Bool
+    told: Context
+
+
+def rehearsed(warm: Warm, held: HeldOut, told: Context) -> Rehearsed:
+    """What a network that is gone on from learns from.
+
+    Args:
+        warm: it.
+        held: what of the log is held out.
+        told: what it reads beside items.
+    """
+    return Rehearsed(fresh=warm.fresh[held.taught], told=told)
+
+
+def reading_of(config: SequentialConfig, log: Log, told: Context, processes: Processes) -> Reading:
     """How histories are read by a network of some settings.
 
     Args:
         config: with what the log decides filled in.
         log: what is learnt.
+        told: what is read beside items.
         processes: those that take every batch together.
     """
     return Reading(
@@ -31,26 +58,33 @@ def reading_of(config: SequentialConfig, log: Log, processes: Processes) -> Read
         times=config.times,
         last=config.last,
         opening=config.opening and log.ordered,
+        beside=told.beside,
         processes=processes,
     )
 
 
-def passes_of(taught: Log, reading: Reading, seed: int, fresh: Bool | None) -> Callable[[int], Pass]:
+def passes_of(taught: Log, reading: Reading, seed: int, warm: Rehearsed | None) -> Callable[[int], Pass]:
     """What is learnt, pass by pass.
 
     Args:
         taught: what may be learnt.
         reading: how it is read.
         seed: of all draws.
-        fresh: bool, shape (events,): what is new to a network that is gone on from; None: it knows nothing.
+        warm: what a network that is gone on from learns from; None: it knows nothing.
     """
     made = next_events if taught.ordered else other_halves
-    if fresh is None:
+    if warm is None:
         return made(taught.histories, reading, seed)
-    mixture = mixtures(taught.histories, fresh, reading.longest, seed)
+    told = warm.told
+    mixture = mixtures(taught.histories, warm.fresh, reading.longest, seed)
     few = int(np.minimum(mixture(0).lengths, reading.longest).sum())
     small = replace(reading, batch_events=batch_events(few, reading.batch_events))
-    return lambda number: made(mixture(number), small, seed)(number)
+
+    def drawn(number: int) -> Pass:
+        histories = mixture(number)
+        return made(histories, replace(small, beside=told.beside_of(histories)), seed)(number)
+
+    return drawn
 
 
 def for_gpu(

@@ -13,6 +13,7 @@ from matinee.core.promise import Log
 from matinee.core.settings import config_values
 from matinee.recommenders.ease import UNORDERED
 from matinee.recommenders.network_content import told_of
+from matinee.recommenders.network_context import has_kinds, has_noes, has_regions, has_values
 
 POSITIONS = ("distance", "steps", "places", "none")
 STARTS = ("svd", "random")
@@ -24,6 +25,7 @@ _RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (("content",), lambda found: found is None or found >= 0.0, "at least 0, or none"),
     (("smoothing", "average", "id_dropout"), lambda found: 0.0 <= found < 1.0, "0 to under 1"),
     (("dropout", "item_dropout"), lambda found: found is None or 0.0 <= found < 1.0, "0 to under 1, or none"),
+    (("noes",), lambda found: found >= 0.0, "at least 0"),
     (("temperature", "rate"), lambda found: found > 0.0, "above 0"),
 )
 # Larger catalogues are learnt against drawn items: a softmax over all of them would take most of the time.
@@ -69,6 +71,12 @@ class SequentialConfig:
             the table of items knows some that nobody watched, else 0.
         id_dropout: with content, share of the items that a step knows by their content alone; more ranks
             what nobody watched better, and what many watched worse.
+        kinds: whether events also tell of what kind they are; none: where the log has several.
+        values: whether events also tell how much they count or were rated, where the log has values.
+        gaps: whether events also tell how long the pause before them was, where the log has times.
+        regions: whether what is liked where viewers are is learnt, where their table says it; a newcomer of
+            whom no more is known then gets that region's answer (an opening comes with it).
+        noes: what an item that was turned down teaches, in events; more sinks such items further.
     """
 
     width: int = 64
@@ -94,6 +102,11 @@ class SequentialConfig:
     opening: bool = False
     content: float | None = None
     id_dropout: float = 0.1
+    kinds: bool | None = None
+    values: bool = False
+    gaps: bool = False
+    regions: bool = False
+    noes: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what is no network, or learns nothing."""
@@ -108,12 +121,19 @@ def resolved(config: SequentialConfig, log: Log) -> SequentialConfig:
     if dropout is None:
         # Chosen on validation of ML-1M (289 events an item: .05) and Beauty (11: .3).
         dropout = round(float(np.clip(0.47 - 0.073 * np.log(max(events, 1) / watched), 0.05, 0.45)), 3)
+    regions = config.regions and has_regions(log)
     return replace(
         config,
         dropout=dropout,
         item_dropout=min(dropout + 0.05, 0.99) if config.item_dropout is None else config.item_dropout,
         batch_events=config.batch_events or int(np.clip(events // 150, 64, 4096)),
         content=_content(config, log, watched),
+        opening=config.opening or (regions and log.ordered),
+        kinds=config.kinds is not False and has_kinds(log),
+        values=config.values and has_values(log),
+        gaps=config.gaps and log.ordered and log.histories.times is not None,
+        regions=regions,
+        noes=config.noes if has_noes(log) else 0.0,
     )
 
 

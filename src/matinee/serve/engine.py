@@ -181,12 +181,13 @@ class Engine:
         now_ms = self._now() if ask.now_ms is None else ask.now_ms
         viewer = await self._viewer(ready, ask.user)
         history = await self._history(ask, ready, now_ms)
+        region = await self._region(ask, ready, viewer)
         return Asked(
             ask=ask,
             ready=ready,
-            taken=ready.reading.take(history, ready.live, viewer, self._limits.history),
+            taken=ready.reading.take(history, ready.live, viewer, self._limits.history, region),
             now_ms=now_ms,
-            region=await self._region(ask, ready, viewer),
+            region=region,
             arm=arm,
             viewer=viewer,
             shadow=shadow,
@@ -233,7 +234,7 @@ class Engine:
         if user is None:
             return -1
         code = ready.viewer(user)
-        if not ready.personal_beyond_history and not ready.live.regional:
+        if not ready.personal_beyond_history and not ready.regional:
             # Nothing hangs on who it is.
             return code
         if code < 0 and len(ready.model.log.viewers):
@@ -261,8 +262,8 @@ class Engine:
         return history
 
     async def _region(self, ask: Ask, ready: ReadyBundle, viewer: int) -> str | None:
-        """Where the asker is, where that matters to any item."""
-        if ask.region is not None or not ready.live.regional or ask.user is None:
+        """Where the asker is, where that matters to any item or answer."""
+        if ask.region is not None or not ready.regional or ask.user is None:
             return ask.region
         profile = await self._store.viewer(ask.user)
         if profile is not None and profile.region is not None:

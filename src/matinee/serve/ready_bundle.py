@@ -16,6 +16,7 @@ from matinee.answers.bundle import NEED_PEOPLE
 from matinee.answers.manifest import MANIFEST
 from matinee.answers.model import Model, load
 from matinee.answers.reasons import POPULAR, reasons, verb_of
+from matinee.answers.regions import REGION
 from matinee.core.errors import BundleError
 from matinee.core.types import Float32, Int32, Int64, histories_of, newcomers
 from matinee.data.log import meaning_of
@@ -81,6 +82,11 @@ class ReadyBundle:
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
         return histories.rows()[order], starts
 
+    @property
+    def regional(self) -> bool:
+        """Whether anything hangs on where somebody is."""
+        return self.live.regional or REGION in self.model.reads
+
     def viewer(self, user: str | None) -> int:
         """The code of a viewer of the fit, -1 for anybody else and for the deleted."""
         if user is None or user in self.model.deleted:
@@ -104,14 +110,20 @@ class ReadyBundle:
 
     def personal(self, taken: Taken) -> bool:
         """Whether anything personal can be said to somebody."""
-        if not len(taken.asker.histories.items) and taken.asker.viewers[0] < 0:
+        if self._nobody(taken):
             return False
         return bool(self.model.scorer.personal(taken.asker)[0])
+
+    @staticmethod
+    def _nobody(taken: Taken) -> bool:
+        """Whether nothing at all is known of an asker."""
+        asker = taken.asker
+        return not len(asker.histories.items) and asker.viewers[0] < 0 and asker.regions is None
 
     def scores(self, taken: Taken) -> tuple[Float32, bool]:
         """Scores of the bundle's items: float32, shape (items,), to be written into; and whether personal."""
         scorer = self.model.scorer
-        if len(taken.asker.histories.items) or taken.asker.viewers[0] >= 0:
+        if not self._nobody(taken):
             personal = bool(scorer.personal(taken.asker)[0])
             if personal or self.for_everybody:
                 return scorer.score(taken.asker)[0], personal
@@ -195,7 +207,7 @@ def ready_of(model: Model, name: str, *, created_ms: int = 0) -> ReadyBundle:
         name=name,
         model=model,
         live=LiveItems(model.log, created_ms, model.ties),
-        reading=Reading(meaning_of(model.log), model.log.order),
+        reading=Reading(meaning_of(model.log), model.log.order, model.reads),
         created_ms=created_ms,
     )
     ready.warm()

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matinee.core.types import Askers, Float32, Histories, Int64
+from matinee.answers.event_context import KIND, VALUE
+from matinee.answers.regions import REGION
+from matinee.core.types import Askers, Float32, Histories, Int8, Int64
 from matinee.data.kinds_mean import KindsMean
 from matinee.data.meaning import RATING
 from matinee.serve.live_items import LiveItems
@@ -42,15 +44,20 @@ class Reading:
     Args:
         meaning: what the events of its log were taken to mean.
         order: what the order of a viewer's events means to it: "time", "order" or "none".
+        reads: what it reads beside items (`Model.reads`).
     """
 
-    def __init__(self, meaning: KindsMean, order: str) -> None:
+    def __init__(self, meaning: KindsMean, order: str, reads: frozenset[str] = frozenset()) -> None:
         self.meaning, self._timed, self._set = meaning, order == "time", order == "none"
-        self._valued = meaning.target == RATING
+        self._valued = meaning.target == RATING or VALUE in reads
+        self._codes = {kind: code for code, kind in enumerate(meaning.kinds)} if KIND in reads else None
+        self._located = REGION in reads
         # kind -> whether it says no, whether its values are judged, what it teaches.
         self._kinds: dict[str, tuple[bool, bool, float]] = {}
 
-    def take(self, history: Sequence[Seen], live: LiveItems, viewer: int, most: int) -> Taken:
+    def take(
+        self, history: Sequence[Seen], live: LiveItems, viewer: int, most: int, region: str | None = None
+    ) -> Taken:
         """Take a history.
 
         Args:
@@ -58,6 +65,7 @@ class Reading:
             live: the items as they are now.
             viewer: the asker's code in the bundle's log, or -1.
             most: of so many events, the latest, the bundle learns.
+            region: where the asker is; None: nobody knows, or it does not matter.
         """
         chosen, noes = self._sorted(history)
         if self.meaning.session_gap_ms is not None:
@@ -80,16 +88,24 @@ class Reading:
                     items=np.array(codes[-most:], dtype=np.int32),
                     offsets=np.array([0, len(learnt)], dtype=np.int64),
                     times=np.array([one.time_ms for one in learnt], dtype=np.int64) if self._timed else None,
+                    kinds=self._kind_codes(kinds),
                     values=_values(learnt) if self._valued else None,
                     weights=self._weights(kinds),
                 ),
                 viewers=np.array([viewer], dtype=np.int64),
+                regions=(region,) if self._located and region is not None else None,
             ),
             kinds=kinds,
             seen=np.array(seen, dtype=np.int64),
             noes=_codes_of(noes, live),
             unknown=len(chosen) - len(codes),
         )
+
+    def _kind_codes(self, kinds: list[str]) -> Int8 | None:
+        """Each event's kind as the bundle numbers it, -1 where it knows none; None where it does not look."""
+        if self._codes is None:
+            return None
+        return np.array([self._codes.get(kind, -1) for kind in kinds], dtype=np.int8)
 
     def _weights(self, kinds: list[str]) -> Float32 | None:
         """What each event teaches; None where all teach the same, as most histories' do."""

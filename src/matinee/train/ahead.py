@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from matinee.train.columns import Batch
 from matinee.train.learner import Filled
-from matinee.train.sequences import Batch
 from matinee.train.tensors import map_tensors
 
 Made = Batch | Filled[Batch] | None

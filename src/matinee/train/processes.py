@@ -26,6 +26,7 @@ from matinee.core.errors import MatineeError
 from matinee.core.processes import Processes
 from matinee.core.run import Run
 from matinee.networks.blocks import LockedDropout
+from matinee.networks.event_context import EventContext, Regions
 from matinee.train.batches import Share
 from matinee.train.device import Place
 from matinee.train.meeting import END, Ended, Lost, Meeting, first_line, meeting_of
@@ -185,7 +186,8 @@ class _Step(nn.Module):
         super().__init__()
         self.network = network
         self._loss_of, self._size = loss_of, size
-        self._dropouts = [module for module in network.modules() if isinstance(module, LockedDropout)]
+        drops = (LockedDropout, EventContext, Regions)
+        self._dropouts = [module for module in network.modules() if isinstance(module, drops)]
 
     def forward(self, batch: object, share: Share) -> Tensor:
         self._draw((share.histories, share.rows))

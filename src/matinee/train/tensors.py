@@ -1,4 +1,4 @@
-"""The tensors of a batch, whatever it is made of: dataclasses and tuples, inside each other."""
+"""The tensors of a batch, whatever it is made of: dataclasses, tuples and dicts, inside each other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def map_tensors(batch: T, change: Callable[[Tensor], Tensor]) -> T:
     """The same batch with every tensor changed; what is no tensor stays.
 
     Args:
-        batch: a tensor, or a dataclass or tuple of such and anything else.
+        batch: a tensor, or a dataclass, tuple or dict of such and anything else.
         change: called once for each tensor, in order.
     """
     changed: T = _mapped(batch, change)
@@ -37,6 +37,8 @@ def tensors_of(batch: object) -> list[Tensor]:
 def _mapped(part: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(part, Tensor):
         return change(part)
+    if isinstance(part, dict):
+        return {name: _mapped(one, change) for name, one in part.items()}
     if type(part) is tuple:
         return tuple(_mapped(one, change) for one in part)
     if is_dataclass(part) and not isinstance(part, type):
