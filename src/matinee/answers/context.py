@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from matinee.core.types import Float32, Histories, Ragged
 
 
@@ -18,6 +20,7 @@ class Context:
         friends: the fit's friends, or None.
         negatives: what each viewer of the fit turned down, or None.
         repeats: whether the same item again is a fair answer.
+        viewers: what is known of each viewer of the fit, one row each, or None.
     """
 
     n_items: int
@@ -26,3 +29,4 @@ class Context:
     friends: Ragged | None = None
     negatives: Ragged | None = None
     repeats: bool = False
+    viewers: pa.Table | None = None

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from matinee.core.errors import InputError
 from matinee.core.types import Askers, Bool, Float32, Int32, Int64, Ragged
+from matinee.data.homes import REGION, homes_of
 
 # Moments before and after all others: the ends of windows that have none.
 ALWAYS, NEVER = -(2**63), 2**63 - 1
@@ -57,6 +58,9 @@ class Shelf:
         log: the log that the model was fitted on: catalogue, tables, noes.
         rules: what the call asks.
 
+    Attributes:
+        region: where all askers are, as the call says; None: it does not say.
+
     Raises:
         InputError: a list of ids is a single string.
     """
@@ -72,6 +76,7 @@ class Shelf:
             struck |= others
         self._struck = np.flatnonzero(struck)
         self._regions = _Regions(log, rules.region)
+        self.region = rules.region
 
     @property
     def repeats(self) -> bool:
@@ -149,7 +154,8 @@ class _Regions:
         self._names: list[str] = [] if region is None else [region]
         self._homes: Int64 | None = None
         if region is None and self._limited.any():
-            self._names, self._homes = _homes(log.viewer_table)
+            homes = homes_of(log.viewer_table, _column_of_homes(log.viewer_table))
+            self._names, self._homes = list(homes.names), homes.codes
         self._struck_in: dict[int, Int64] = {}
 
     def clear(self, scores: Float32, viewers: Int64) -> None:
@@ -171,18 +177,10 @@ class _Regions:
         return self._struck_in[home]
 
 
-def _homes(viewers: pa.Table | None) -> tuple[list[str], Int64]:
-    """Names of regions, and the first region of each viewer as a position among them, -1 where unknown."""
+def _column_of_homes(viewers: pa.Table | None) -> str:
+    """The column that says where viewers are."""
     names = () if viewers is None else viewers.column_names
-    name = next((one for one in ("region", "regions") if one in names), None)
-    if viewers is None or name is None:
-        return [], np.zeros(0, np.int64)
-    column = viewers.column(name).combine_chunks()
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        column = pa.array([cell[0] if cell else None for cell in column.to_pylist()], pa.string())
-    words = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    coded = pc.dictionary_encode(pc.if_else(pc.equal(words, ""), None, words))
-    return coded.dictionary.to_pylist(), np.asarray(pc.fill_null(coded.indices, -1), dtype=np.int64)
+    return REGION if REGION in names or "regions" not in names else "regions"
 
 
 def _codes(items: Any, ids: Sequence[str], what: str) -> Int32:

@@ -152,6 +152,7 @@ def _loaded(output: Output, bundle: str, rules: Rules, seed: int) -> Model:
         InputError: the rules leave no item of its catalogue, because they name none.
     """
     from matinee.answers.model import load
+    from matinee.answers.regions import own_regions
     from matinee.answers.rules import regions_of
 
     model = load(bundle, ties=seed)
@@ -160,9 +161,12 @@ def _loaded(output: Output, bundle: str, rules: Rules, seed: int) -> Model:
             f"None of the {len(rules.only):,} ids of --only is in the catalogue of {len(model.log.items):,} "
             "items: are they written as in the log?"
         )
-    if rules.region is not None and rules.region not in (named := regions_of(model.log.item_table)):
+    own = own_regions(model.parts)
+    if rules.region is not None and rules.region not in {*(named := regions_of(model.log.item_table)), *own}:
         known = f"they name {', '.join(sorted(named)[:5])}" if named else "none is limited to any"
         output.say(f"No item's regions name {rules.region!r}: {known}.")
+        if own:
+            output.say(f"Models of their own have {', '.join(own)}; the others share one.")
     return model
 
 

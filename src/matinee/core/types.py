@@ -142,10 +142,13 @@ class Askers:
         viewers: int64, shape (n,): the asker's viewer code in the log that the model was fitted on, or -1 for
             a newcomer. Used by what knows people (friends, user_knn leaves the asker's own row out), never
             to look up a history.
+        region: where all of them are, as the call says; None: it does not say, and what is known of the
+            viewers counts.
     """
 
     histories: Histories
     viewers: Int64
+    region: str | None = None
 
     def __len__(self) -> int:
         """Number of askers."""
@@ -153,7 +156,11 @@ class Askers:
 
     def take(self, rows: NDArray[np.integer]) -> Askers:
         """Some of the askers, in the order asked."""
-        return Askers(histories=self.histories.take(rows), viewers=self.viewers[rows])
+        return Askers(histories=self.histories.take(rows), viewers=self.viewers[rows], region=self.region)
+
+    def at(self, region: str | None) -> Askers:
+        """The same askers, all of them in one region; None leaves it to what is known of them."""
+        return self if region is None else replace(self, region=region)
 
 
 def newcomers(histories: Histories) -> Askers:

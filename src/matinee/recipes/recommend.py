@@ -73,6 +73,7 @@ def recommend_one(
     else:
         asker, lacking = model.newcomers([list(history)], [list(values)] if len(values) else None)
         unknown = int(lacking[0])
+    asker = asker.at(rules.region)
     codes, scores, told = model.answer(asker, k, Shelf(model.log, rules))
     personal = bool(told[0])
     given = [int(code) for code in codes[0] if code >= 0]

@@ -12,10 +12,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from matinee.answers.bundle import NEED_PEOPLE
 from matinee.answers.manifest import MANIFEST
 from matinee.answers.model import Model, load
 from matinee.answers.reasons import POPULAR, reasons, verb_of
+from matinee.answers.regions import REGIONS
+from matinee.answers.scorers import NEED_PEOPLE
 from matinee.core.errors import BundleError
 from matinee.core.types import Float32, Int32, Int64, histories_of, newcomers
 from matinee.data.log import meaning_of
@@ -72,6 +73,11 @@ class ReadyBundle:
         """Whether it answers a viewer of the fit by more than a history: by noes, friends, other people."""
         return self.model.log.negatives is not None or needs_people(self.model)
 
+    @property
+    def by_region(self) -> bool:
+        """Whether it matters where an asker is: to what may be shown, or to which model answers."""
+        return self.live.regional or REGIONS in self.model.parts
+
     @cached_property
     def watchers(self) -> tuple[Int32, Int64]:
         """Viewer codes of the fit's events, item by item, and where each item's begin."""
@@ -117,7 +123,7 @@ class ReadyBundle:
                 return scorer.score(taken.asker)[0], personal
         elif self.for_everybody:
             return scorer.score(taken.asker)[0], False
-        return self.model.context.popularity.copy(), False
+        return np.array(self.model.popular(taken.asker)[0]), False
 
     def scores_of(self, taken: Taken, codes: Sequence[int]) -> tuple[Float32, bool]:
         """The same where nobody asks for other items than some: of a large catalogue the others have -inf."""
@@ -129,9 +135,10 @@ class ReadyBundle:
         scores[known] = candidates.scores_of(taken.asker, known)
         return scores, True
 
-    def similar(self, code: int) -> Float32:
+    def similar(self, code: int, region: str | None = None) -> Float32:
         """Likeness of every item of the bundle to one: float32, shape (items,), to be written into."""
-        return np.array(self.model.scorer.similar(np.array([code], np.int32))[0], dtype=np.float32)
+        scorer = self.model.scorer_at(region)
+        return np.array(scorer.similar(np.array([code], np.int32))[0], dtype=np.float32)
 
     def likeness(self, codes: Int64) -> Float32:
         """How alike some items are: float32, shape (n, n), at most 1; what is new is like none."""

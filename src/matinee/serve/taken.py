@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,6 +34,10 @@ class Taken:
     seen: Int64
     noes: Int64
     unknown: int
+
+    def at(self, region: str | None) -> Taken:
+        """The same, asked from a region; None: nobody says from where."""
+        return self if region is None else replace(self, asker=self.asker.at(region))
 
 
 class Reading:
