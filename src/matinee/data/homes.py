@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from matinee.core.errors import InputError, unknown_name
+from matinee.core.errors import InputError
 from matinee.core.types import Bool, Int64, Ragged
 from matinee.data.columns import plain_name
 from matinee.data.log import InteractionLog
@@ -81,7 +81,8 @@ def homes_by(log: InteractionLog, column: str) -> Homes:
         # A table's country or market is read as its region.
         known = REGION
     if known is None:
-        raise unknown_name("column of the viewers' table", column, names)
+        there = ", ".join(names) or "no other column than the ids"
+        raise InputError(f"--by {column}: the viewers' table has no such column; it has {there}.")
     homes = homes_of(table, known)
     if not homes.names:
         raise InputError(f"--by {column}: that column of the viewers' table is empty for everybody.")
