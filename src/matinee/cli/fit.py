@@ -66,7 +66,7 @@ def command(
         ),
     ] = None,
     least_viewers: Annotated[
-        int, typer.Option("--least-viewers", metavar="N", help="With --by: a region of fewer viewers shares.")
+        int, typer.Option("--least-viewers", metavar="N", min=1, help="With --by: smaller regions share.")
     ] = 200,
     from_store: Annotated[
         str | None,

@@ -30,6 +30,7 @@ from matinee.data.meaning import RATING
 from matinee.data.split import Split
 from matinee.evaluate.aim import Aim
 from matinee.evaluate.evidence import Evidence
+from matinee.evaluate.regions import OWN, SHARED
 from matinee.recipes.choose import aim_to_choose_by
 from matinee.recipes.fit_options import FitOptions
 from matinee.recipes.handover import queries_of_home, write_handover
@@ -43,7 +44,6 @@ from matinee.recommenders import make_recommender
 
 # Fewer validation viewers say too little of which model is better.
 FEWEST_ASKED = 50
-OWN, SHARED = "own", "shared"
 # The share of the work that choosing takes.
 _CHOOSING = 0.6
 
@@ -127,7 +127,9 @@ def fit_regions(
     Raises:
         Stopped: the run was asked to stop, or a signal came.
     """
-    rows = [_row(shared.log, split, homes, home, options) for home in range(len(homes.names))]
+    rows = [
+        region_row(shared.log, split, homes, home, options.least_viewers) for home in range(len(homes.names))
+    ]
     candidates = [home for home, row in enumerate(rows) if not row["why"]]
     facts: dict[str, Any] = {
         "column": homes.column,
@@ -164,18 +166,26 @@ def fit_regions(
         return _joined(work, last, facts, before)
 
 
-def _row(
-    log: InteractionLog, split: Split | None, homes: Homes, home: int, options: FitOptions
+def region_row(
+    log: InteractionLog, split: Split | None, homes: Homes, home: int, least_viewers: int
 ) -> dict[str, Any]:
-    """What is known of a region before anything is fitted, and why it shares, if that is sure already."""
+    """What is known of a region before anything is fitted, and why it shares, if that is sure already.
+
+    Args:
+        log: what is learnt from.
+        split: whose validation chooses; None: there is none.
+        homes: where the viewers are.
+        home: which region, by its position there.
+        least_viewers: a region of fewer viewers shares.
+    """
     lengths = log.histories.lengths[homes.codes == home]
     viewers, asked = int(np.count_nonzero(lengths)), 0
     if split is not None:
         mine = split.validation.take(queries_of_home(split.validation, homes.codes, home))
         asked = mine.n_viewers
     why = ""
-    if viewers < options.least_viewers:
-        why = f"{counted(viewers, 'viewer')} with events, a model of its own takes {options.least_viewers:,}"
+    if viewers < least_viewers:
+        why = f"{counted(viewers, 'viewer')} with events, a model of its own takes {least_viewers:,}"
     elif asked < FEWEST_ASKED:
         why = f"validation asks {counted(asked, 'viewer')}, of fewer than {FEWEST_ASKED} it tells too little"
     return {
