@@ -111,6 +111,8 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
     _check(rows.names, settings, at, tries)
     require_aim(rows.names, log.target)
     require_place(rows.names, run or Run())
+    if least_viewers < 1:
+        raise SettingsError(f"least_viewers is {least_viewers}: expected at least 1.")
     homes = None if by is None else homes_to_fit_by(log, by)
     tell = on_progress or (lambda _doing, _share: None)
     tell("dividing the log", 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from matinee.core.errors import SettingsError, unknown_name
@@ -48,6 +48,15 @@ class FitOptions:
     read_ms: int = 0
     by: str | None = None
     least_viewers: int = LEAST_VIEWERS
+
+    def by_region_as(self, facts: Mapping[str, Any]) -> FitOptions:
+        """The same by region, if an earlier fit was.
+
+        Args:
+            facts: of that fit's model.
+        """
+        told = facts.get("regions")
+        return replace(self, by=told["column"], least_viewers=told["least_viewers"]) if told else self
 
     def check(self) -> None:
         """Refuse what no log could make right.

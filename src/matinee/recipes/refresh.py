@@ -244,14 +244,16 @@ def _fit(day: _Day, log: InteractionLog, doing: str) -> Model:
     options, used = day.options, day.model
     run = replace(options.run, checkpoints=day.place / doing)
     if used is not None and _same_way(day, used.name, used.config):
-        if used.name == "transitions" and _has_people(used):
+        if used.name == "transitions" and _has_people(used) and not used.facts.get("regions"):
             return update(used, log)
         return fit_model(log, _as_told(used.name, used.config, day, run))
     return fit_model(log, _as_told(options.recommender, options.settings, day, run), day.progress)
 
 
 def _as_told(name: str | None, settings: Mapping[str, Any], day: _Day, run: Run) -> FitOptions:
-    return FitOptions(recommender=name, settings=settings, seed=day.options.seed, run=run)
+    told = FitOptions(recommender=name, settings=settings, seed=day.options.seed, run=run)
+    # By region, as the bundle in use was; which regions have a model of their own is chosen anew.
+    return told if day.model is None else told.by_region_as(day.model.facts)
 
 
 def _same_way(day: _Day, name: str, config: Mapping[str, Any]) -> bool:

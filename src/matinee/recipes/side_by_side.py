@@ -114,7 +114,7 @@ def run_side_by_side(
                 for one in finished:
                     (hall.done[hall.running.pop(one)],) = one.result()
                 progress(hall.words(), hall.share())
-                if asked():
+                if asked() or run.should_stop():
                     raise Stopped("The fits were stopped.")
         except BaseException:
             # Leaving the pool waits for the others, who look at this.

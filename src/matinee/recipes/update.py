@@ -8,6 +8,8 @@ from importlib.metadata import version
 from matinee.answers.model import Model
 from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
+from matinee.recipes.fit import fit_model
+from matinee.recipes.fit_options import FitOptions
 from matinee.recommenders import make_recommender
 from matinee.recommenders.transitions import Transitions
 from matinee.recommenders.update import update as updated
@@ -19,7 +21,8 @@ def update(model: Model, log: InteractionLog) -> Model:
     `transitions` keeps the sums that it was solved from: only those of the new events are made, and the
     weights solved anew. Every other recommender is fitted anew with the model's settings and seed, and so is
     `transitions` where the log is not the old one with events added at the ends of histories, or where the
-    sums hold what a viewer did who was deleted since; `facts["update"]` says so.
+    sums hold what a viewer did who was deleted since, and so is every model by region; `facts["update"]` says
+    so.
 
     Example:
         model = matinee.load("bundle/")
@@ -36,14 +39,20 @@ def update(model: Model, log: InteractionLog) -> Model:
         kept from.
     """
     log = forget(log, model.deleted)
-    if model.name == Transitions.name and not any(viewer in model.log.viewers for viewer in model.deleted):
+    plain = model.name == Transitions.name and not model.facts.get("regions")
+    if plain and not any(viewer in model.log.viewers for viewer in model.deleted):
         fresh = updated(model, log)
     else:
         why = "fitted anew: " + (
             "a viewer was deleted" if model.name == Transitions.name else f"{model.name} keeps no sums"
         )
         seed = int(model.facts.get("seed", 0))
-        fresh = make_recommender(model.name, model.config).fit(log, seed=seed)
+        told = FitOptions(recommender=model.name, settings=model.config, seed=seed).by_region_as(model.facts)
+        if told.by is not None:
+            why = "fitted anew: by region no sums are kept"
+            fresh = fit_model(log, told)
+        else:
+            fresh = make_recommender(model.name, model.config).fit(log, seed=seed)
         fresh = replace(fresh, facts={**fresh.facts, "update": why})
     facts = {
         "matinee": version("matinee"),
