@@ -73,7 +73,9 @@ def run(asked: argparse.Namespace, difference: float, seed: int) -> dict[str, An
     )
     settings = {asked.recommender: parse_pairs(asked.set)}
     begin = perf_counter()
-    board = matinee.compare(world(options), [asked.recommender], by="region", settings=settings).to_json()
+    board = matinee.compare(
+        world(options), [asked.recommender], targets=asked.targets, by="region", settings=settings
+    ).to_json()
     return {
         "difference": difference,
         "seed": seed,
@@ -136,6 +138,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=180_000)
     parser.add_argument("--recommender", default="transitions")
     parser.add_argument("--set", action="append", default=[], help="a setting of it: key=value")
+    parser.add_argument("--targets", default="next", help="next or successive, as for compare")
     parser.add_argument("--name", default="regions", help="of the result")
     asked = parser.parse_args()
     one_thread()
@@ -148,7 +151,12 @@ def main() -> int:
     for bar in bars:
         figure = "" if bar["figure"] is None else f" {bar['figure']:.3f}, {bar['worlds_below']} worlds below"
         print(f"{'reached' if bar['reached'] else 'MISSED'}: {bar['what']}{figure}")
-    about = {"recommender": asked.recommender, "settings": parse_pairs(asked.set), "metric": METRIC}
+    about = {
+        "recommender": asked.recommender,
+        "settings": parse_pairs(asked.set),
+        "metric": METRIC,
+        "targets": asked.targets,
+    }
     write_result(asked.name, {**stamp(), **about, "worlds": worlds, "bars": bars})
     return 0 if all(bar["reached"] for bar in bars) else 1
 
