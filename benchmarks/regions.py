@@ -100,7 +100,10 @@ def bars_of(worlds: list[dict[str, Any]]) -> list[dict[str, Any]]:
             if row["region"] == region
         ]
         if any(row["why"] for row in rows):
-            what = {"what": f"difference {difference:g}: {region} is too small", "bar": "shares, and says so"}
+            what: dict[str, Any] = {
+                "what": f"difference {difference:g}: {region} is too small",
+                "bar": "shares, and says so",
+            }
             bars.append({**what, "figure": None, "reached": all(row["answers"] == "shared" for row in rows)})
             continue
         chosen = [row["test"][row["answers"]] for row in rows]
