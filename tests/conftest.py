@@ -22,6 +22,8 @@ LONG_FILES = (
     "recipes/test_unfinished.py",
     "recipes/test_compare.py",
     "recipes/test_isolate.py",
+    "stories/test_regions_page.py",
+    "recipes/test_fit_regions.py",
     "recommenders/test_sequential.py",
     "recipes/test_network_resumed.py",
 )

@@ -25,7 +25,7 @@ from matinee.answers.model import Model  # noqa: E402
 from matinee.answers.network import less_each, read_beside  # noqa: E402
 from matinee.answers.reasons import NEAR, reasons  # noqa: E402
 from matinee.answers.scorers import make_scorer  # noqa: E402
-from matinee.core.types import Askers, histories_of, located, newcomers  # noqa: E402
+from matinee.core.types import Askers, histories_of, newcomers  # noqa: E402
 from matinee.networks import sequential  # noqa: E402 - only where torch is
 
 EDGES = [1.5, 2.5, 4.0]
@@ -103,7 +103,7 @@ def test_many_and_one_as_torch(options):
 def test_sets_as_torch():
     network, scorer = a_pair(("kind", "value"), ordered=False)
     histories = told_histories([3, LONGEST], times=False, weights=False)
-    found = scorer.score(located(newcomers(histories), "west"))
+    found = scorer.score(newcomers(histories).at("west"))
     with torch.no_grad():
         rows = []
         for row in range(2):
@@ -131,7 +131,7 @@ def test_where_a_viewer_is_the_table_says_unless_the_asker_does():
     one = histories.take(np.zeros(5, np.int64))
     askers = Askers(histories=one, viewers=np.array([0, 1, 2, 3, -1]))
     found = scorer.score(askers)
-    somewhere = {name: scorer.score(located(newcomers(one), name))[0] for name in (*NAMES, "nowhere")}
+    somewhere = {name: scorer.score(newcomers(one).at(name))[0] for name in (*NAMES, "nowhere")}
     nowhere = scorer.score(newcomers(one))[0]
     for row, expected in enumerate(
         (somewhere["north"], somewhere["west"], nowhere, somewhere["nowhere"], nowhere)
@@ -139,7 +139,7 @@ def test_where_a_viewer_is_the_table_says_unless_the_asker_does():
         assert_equal(found[row], expected)
     np.testing.assert_array_equal(somewhere["nowhere"], nowhere)
     assert np.abs(somewhere["north"] - nowhere).max() > 0.1
-    assert_equal(scorer.score(located(askers, "east")), np.tile(somewhere["east"], (5, 1)))
+    assert_equal(scorer.score(askers.at("east")), np.tile(somewhere["east"], (5, 1)))
 
 
 def test_a_newcomer_of_a_known_region_is_told_what_is_liked_there():
@@ -151,12 +151,12 @@ def test_a_newcomer_of_a_known_region_is_told_what_is_liked_there():
         True,
     ]
     assert scorer.personal(nobody).tolist() == [False, False, True]
-    north, east = (scorer.score(located(nobody, name))[0] for name in ("north", "east"))
+    north, east = (scorer.score(nobody.at(name))[0] for name in ("north", "east"))
     assert north.argsort().tolist() != east.argsort().tolist()
-    assert reasons(scorer, located(nobody.take(np.array([0])), "north"), [4], str) == [[NEAR]]
+    assert reasons(scorer, nobody.take(np.array([0])).at("north"), [4], str) == [[NEAR]]
     # Without an opening nothing was learnt of what is asked for first.
     _, without = a_pair((), opening=False)
-    assert not without.personal(located(nobody, "north"))[:2].any()
+    assert not without.personal(nobody.at("north"))[:2].any()
 
 
 @pytest.mark.parametrize("sorts", [("kind", "value"), ("kind", "value", "gap")])
@@ -165,9 +165,9 @@ def test_events_are_left_out_with_all_that_is_known_of_them(sorts, opening):
     _, scorer = a_pair(sorts, layers=2, times=True, opening=opening)
     for length in (1, 2, 6, LONGEST + 4):
         history = told_histories([length])
-        asker = located(newcomers(history), "east")
+        asker = newcomers(history).at("east")
         found = scorer.without_each(asker, np.array([3, 8]))
-        copies = located(newcomers(less_each(history, np.arange(length))), "east")
+        copies = newcomers(less_each(history, np.arange(length))).at("east")
         np.testing.assert_allclose(found, scorer.score(copies)[:, [3, 8]].T, atol=1e-4)
 
 
@@ -175,7 +175,7 @@ def test_the_same_history_of_other_kinds_or_elsewhere_is_explained_anew():
     _, scorer = a_pair()
     history = told_histories([5])
     other = replace(history, kinds=((history.kinds + 1) % 3).astype(np.int8))
-    asked = [newcomers(history), newcomers(other), located(newcomers(history), "west")]
+    asked = [newcomers(history), newcomers(other), newcomers(history).at("west")]
     found = [scorer.without_each(asker, np.array([4])) for asker in asked]
     assert np.abs(found[0] - found[1]).max() > 1e-3
     assert np.abs(found[0] - found[2]).max() > 1e-3

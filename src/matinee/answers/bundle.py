@@ -5,6 +5,7 @@ manifest.json                  what it is; size and SHA-256 of every other file
 parts/NAME/config.json         kind and settings of a part
 parts/NAME/weights.safetensors what its answers need
 parts/NAME/sums.safetensors    what an update of the fit needs, where there is any
+parts/regions/, parts/regionN-NAME/   which regions have a model of their own, and that model's parts
 popularity.safetensors         weighted events of each item
 items.parquet                  the catalogue: id, title, ...
 viewers.parquet, histories.parquet, friends.parquet, negatives.parquet   unless written without histories
@@ -33,7 +34,7 @@ import pyarrow as pa
 from matinee.answers import tables
 from matinee.answers.compact import compact
 from matinee.answers.context import Context
-from matinee.answers.golden import check_golden, golden_answers, golden_queries, golden_values
+from matinee.answers.golden import check_golden, golden_of
 from matinee.answers.index.build import LARGE, QUERIES, build
 from matinee.answers.index.found import Index
 from matinee.answers.index.queries import drawn_histories
@@ -49,7 +50,8 @@ from matinee.answers.manifest import (
     read_tombstones,
     write_manifest,
 )
-from matinee.answers.scorers import JOINED, make_scorer
+from matinee.answers.regions import REGIONS
+from matinee.answers.scorers import JOINED, NEED_PEOPLE, make_scorer
 from matinee.answers.tensors import describe, read_tensors, write_tensors
 from matinee.core.errors import BundleError, InputError
 from matinee.core.promise import Part, Scorer
@@ -59,9 +61,6 @@ from matinee.data.log import InteractionLog
 from matinee.data.vocabulary import Vocabulary
 
 _PART_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
-
-# Kinds of parts that answer from other people's histories: nothing personal is left without them.
-NEED_PEOPLE = ("friends", "neighbours")
 
 # Tables of lists, and what their column of codes is called.
 _LISTED = {"friends": "friend", "negatives": "item"}
@@ -112,7 +111,7 @@ class Content:
 
     def scorer(self) -> Scorer:
         """What answers."""
-        return make_scorer(self.parts[self.name], self.context(), self.parts)
+        return make_scorer(self.parts.get(REGIONS, self.parts[self.name]), self.context(), self.parts)
 
 
 def write_bundle(folder: Path, content: Content, *, large: int = LARGE) -> None:
@@ -138,7 +137,9 @@ def write_bundle(folder: Path, content: Content, *, large: int = LARGE) -> None:
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
     small = replace(content, parts={name: compact(part) for name, part in content.parts.items()})
     try:
-        said = _write_indices(fresh, small) if content.log.n_items > large else {}
+        # An index finds what one model ranks first: by region every answer looks at all items.
+        indexed = content.log.n_items > large and REGIONS not in content.parts
+        said = _write_indices(fresh, small) if indexed else {}
         _fill(fresh, small if content.people else _without_people(small), said)
         if buried:
             bury(fresh, buried)
@@ -204,9 +205,7 @@ def _fill(folder: Path, content: Content, indices: Mapping[str, Any]) -> None:
             lists: Ragged | None = getattr(log, name)
             if lists is not None:
                 tables.write_ragged(folder / f"{name}.parquet", lists, column)
-    queries, settings = golden_queries(content.popularity), content.parts[content.name].settings
-    told = golden_values(queries, (settings["low"], settings["high"])) if "high" in settings else None
-    golden = golden_answers(content.scorer(), queries, log.n_items, told)
+    golden = golden_of(content.scorer(), content.popularity, content.parts[content.name].settings)
     (folder / "golden.json").write_text(json.dumps({"queries": golden}), encoding="utf-8")
     write_manifest(
         folder,

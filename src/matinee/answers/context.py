@@ -20,7 +20,7 @@ class Context:
         friends: the fit's friends, or None.
         negatives: what each viewer of the fit turned down, or None.
         repeats: whether the same item again is a fair answer.
-        viewers: the fit's table of viewers, which may say where they are; or None.
+        viewers: what is known of each viewer of the fit, one row each, or None.
     """
 
     n_items: int

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
+from matinee.answers.regions import RegionsScorer
 from matinee.answers.top import top_k
 from matinee.core.errors import BundleError
 from matinee.core.promise import Scorer
@@ -19,11 +21,30 @@ from matinee.core.seeds import generator, shuffle_keys
 from matinee.core.types import Float32, histories_of, newcomers
 
 QUERIES = 8
+# Of the same queries, so many are asked of each region's own model.
+_OF_REGION = 2
 _K = 10
 # Of a very large catalogue the scores of all queries at once take more memory than any answer does.
 _TOGETHER = 2
 # Scores are compared to this share of the answer's largest: other machines round and add up differently.
 _TOLERANCE = 1e-3
+
+
+def golden_of(scorer: Scorer, popularity: Float32, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The golden queries with their answers, those of each region's own model included.
+
+    Args:
+        scorer: what answers.
+        popularity: float32, shape (items,): which items have been watched.
+        settings: those of the part that answers: of a model of values, they say its scale.
+    """
+    queries, n_items = golden_queries(popularity), len(popularity)
+    told = golden_values(queries, (settings["low"], settings["high"])) if "high" in settings else None
+    found = golden_answers(scorer, queries, n_items, told)
+    for region in scorer.regions if isinstance(scorer, RegionsScorer) else ():
+        answers = golden_answers(_asked(scorer, region), queries[:_OF_REGION], n_items)
+        found += [{**one, "region": region} for one in answers]
+    return found
 
 
 def golden_queries(popularity: Float32) -> list[list[int]]:
@@ -66,15 +87,23 @@ def check_golden(scorer: Scorer, golden: Sequence[Mapping[str, Any]], place: str
     Raises:
         BundleError: an answer differs by more than rounding.
     """
-    for start in range(0, len(golden), _TOGETHER):
-        some = golden[start : start + _TOGETHER]
-        scores = _scores(scorer, some)
-        for row, one in enumerate(some):
-            if _differs(scores[row], one):
-                raise BundleError(
-                    f"{place}: query {start + row + 1} is answered otherwise than when the bundle was "
-                    "written; fit it again on this machine."
-                )
+    number = 0
+    for region, ones in groupby(golden, key=lambda one: one.get("region")):
+        asked, queries = _asked(scorer, region), list(ones)
+        for start in range(0, len(queries), _TOGETHER):
+            some = queries[start : start + _TOGETHER]
+            for scores, one in zip(_scores(asked, some), some, strict=True):
+                number += 1
+                if _differs(scores, one):
+                    raise BundleError(
+                        f"{place}: query {number} is answered otherwise than when the bundle was "
+                        "written; fit it again on this machine."
+                    )
+
+
+def _asked(scorer: Scorer, region: str | None) -> Scorer:
+    """What answers the queries of a region; of none: what answers everybody."""
+    return scorer.own(region) if region is not None and isinstance(scorer, RegionsScorer) else scorer
 
 
 def _differs(scores: Float32, golden: Mapping[str, Any]) -> bool:

@@ -17,13 +17,14 @@ from matinee.answers.index.candidates import Candidates
 from matinee.answers.index.found import Index
 from matinee.answers.network import read_beside
 from matinee.answers.reasons import POPULAR, reasons, verb_of
+from matinee.answers.regions import REGIONS, RegionsScorer
 from matinee.answers.rules import Rules, Shelf
 from matinee.answers.scorers import Context, make_scorer
 from matinee.answers.top import TopItems, asked_of, top_k
 from matinee.core.errors import InputError
 from matinee.core.promise import Log, Part, Predicts, Scorer
 from matinee.core.seeds import shuffle_keys
-from matinee.core.types import Askers, Bool, Float32, Int32, Int64, histories_of, located, newcomers
+from matinee.core.types import Askers, Bool, Float32, Int32, Int64, histories_of, newcomers
 from matinee.data.meaning import RATING
 
 
@@ -34,7 +35,8 @@ class Model:
     Attributes:
         name: the recommender's name.
         config: every setting that it was fitted with, plain JSON values.
-        parts: the fitted parts by name; a plain recommender has one, a blend several.
+        parts: the fitted parts by name; a plain recommender has one, a blend several, and regions with models
+            of their own bring theirs (`matinee.answers.regions`).
         log: the log it was fitted on: vocabularies, items, histories, friends.
         context: what scorers need beside their part.
         facts: what the manifest says of the fit: split, seed, metrics, cost.
@@ -71,7 +73,17 @@ class Model:
     @cached_property
     def scorer(self) -> Scorer:
         """What scores the catalogue for this model."""
-        return make_scorer(self.parts[self.name], self.context, self.parts)
+        return make_scorer(self.parts.get(REGIONS, self.parts[self.name]), self.context, self.parts)
+
+    def scorer_at(self, region: str | None) -> Scorer:
+        """What scores the catalogue where a request says that it comes from; None: it does not say."""
+        return self.scorer.at(region) if isinstance(self.scorer, RegionsScorer) else self.scorer
+
+    def popular(self, askers: Askers) -> Float32:
+        """How popular each item is where each asker is: float32, shape (askers, items), not to be changed."""
+        if isinstance(self.scorer, RegionsScorer):
+            return self.scorer.popular(askers)
+        return np.broadcast_to(self.context.popularity, (len(askers), self.context.n_items))
 
     def scores(self, askers: Askers) -> Float32:
         """Scores of every item for every asker; popularity where nothing personal can be said.
@@ -160,9 +172,10 @@ class Model:
             lost = items[int(np.flatnonzero(asked < 0)[0])]
             raise InputError(f"Item {lost!r} is not in the catalogue of {len(self.log.items):,} items.")
         shelf, size = Shelf(self.log, rules or Rules()), max(1, k)
+        scorer = self.scorer_at(shelf.region)
         codes, scores = np.empty((len(asked), size), np.int32), np.empty((len(asked), size), np.float32)
         for part in batches(len(asked), self.context.n_items):
-            likeness = np.array(self.scorer.similar(asked[part]), dtype=np.float32)
+            likeness = np.array(scorer.similar(asked[part]), dtype=np.float32)
             likeness[np.arange(len(likeness)), asked[part]] = -np.inf
             shelf.clear_common(likeness)
             codes[part], scores[part] = top_k(likeness, size, self._keys)
@@ -254,7 +267,7 @@ class Model:
         """
         if k < 1:
             raise InputError(f"k is how many items to recommend: at least 1, found {k}.")
-        n, askers = len(askers), located(askers, shelf.region)
+        n, askers = len(askers), askers.at(shelf.region)
         codes, scores = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
         personal = np.empty(n, dtype=bool)
         for part in batches(n, self.context.n_items):
@@ -320,7 +333,7 @@ class Model:
         personal = np.asarray(self.scorer.personal(askers), dtype=bool)
         # What is the same for everybody, such as what is popular of late, stands for newcomers too.
         if not personal.all() and self.parts[self.name].kind != "popular":
-            scores[~personal] = self.context.popularity
+            scores[~personal] = self.popular(askers.take(np.flatnonzero(~personal)))
         return scores, personal
 
 

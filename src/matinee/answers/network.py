@@ -3,7 +3,7 @@
 score(i) = vector . items[i] / temperature, with the vector from `matinee.answers.forward_pass`. The part's
 tensors are those of a `SequentialNetwork` by its own names, float32; its settings are the config and
 `layers`, `heads`, `gated`, `positions`, `times`, `longest`, `ordered`, `temperature` and, where there are
-any, `opening`, `value_edges` (see `event_context.py`) and `region_names` (see `regions.py`).
+any, `opening`, `value_edges` (see `event_context.py`) and `region_names` (see `region_vectors.py`).
 
 Events of unknown items are left out as if they had not happened; of the rest, the last `longest` count, and
 of a set, which has no last ones, any `longest`.
@@ -20,10 +20,11 @@ from matinee.answers.context import Context
 from matinee.answers.decay import all_known, known
 from matinee.answers.event_context import sorts_of
 from matinee.answers.forward_pass import ForwardPass
-from matinee.answers.regions import REGION, Regions
+from matinee.answers.region_vectors import Regions
 from matinee.core.promise import Part
 from matinee.core.seeds import shuffle_keys
 from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64
+from matinee.data.homes import REGION
 
 # Cells of a block of scores that nobody keeps.
 _CELLS = 2**21

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from matinee.core.errors import InputError
 from matinee.core.types import Askers, Bool, Float32, Int32, Int64, Ragged
+from matinee.data.homes import column_of_homes, homes_of
 
 # Moments before and after all others: the ends of windows that have none.
 ALWAYS, NEVER = -(2**63), 2**63 - 1
@@ -153,7 +154,8 @@ class _Regions:
         self._names: list[str] = [] if region is None else [region]
         self._homes: Int64 | None = None
         if region is None and self._limited.any():
-            self._names, self._homes = homes_of(log.viewer_table)
+            homes = homes_of(log.viewer_table, column_of_homes(log.viewer_table))
+            self._names, self._homes = list(homes.names), homes.codes
         self._struck_in: dict[int, Int64] = {}
 
     def clear(self, scores: Float32, viewers: Int64) -> None:
@@ -173,20 +175,6 @@ class _Regions:
             shut = [code for code in np.flatnonzero(self._limited) if name not in self._limits[code]]
             self._struck_in[home] = np.array(shut, dtype=np.int64)
         return self._struck_in[home]
-
-
-def homes_of(viewers: pa.Table | None) -> tuple[list[str], Int64]:
-    """Names of regions, and the first region of each viewer as a position among them, -1 where unknown."""
-    names = () if viewers is None else viewers.column_names
-    name = next((one for one in ("region", "regions") if one in names), None)
-    if viewers is None or name is None:
-        return [], np.zeros(0, np.int64)
-    column = viewers.column(name).combine_chunks()
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        column = pa.array([cell[0] if cell else None for cell in column.to_pylist()], pa.string())
-    words = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    coded = pc.dictionary_encode(pc.if_else(pc.equal(words, ""), None, words))
-    return coded.dictionary.to_pylist(), np.asarray(pc.fill_null(coded.indices, -1), dtype=np.int64)
 
 
 def _codes(items: Any, ids: Sequence[str], what: str) -> Int32:

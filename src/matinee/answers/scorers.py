@@ -12,12 +12,13 @@ from matinee.answers.neighbours import NeighboursScorer
 from matinee.answers.network import NetworkScorer
 from matinee.answers.popular import PopularScorer
 from matinee.answers.product import ProductScorer
+from matinee.answers.regions import REGIONS, RegionsScorer, contexts_of
 from matinee.answers.value_neighbours import ValueNeighboursScorer
 from matinee.answers.values import ValuesScorer
 from matinee.core.errors import SettingsError, unknown_name
 from matinee.core.promise import Part, Scorer
 
-__all__ = ["JOINED", "SCORERS", "Context", "make_scorer"]
+__all__ = ["JOINED", "NEED_PEOPLE", "SCORERS", "Context", "make_scorer"]
 
 SCORERS: dict[str, Callable[[Part, Context], Scorer]] = {
     "factors": FactorsScorer,
@@ -35,6 +36,9 @@ JOINED: dict[str, Callable[[Part, Context, Sequence[Scorer]], Scorer]] = {
     "product": ProductScorer,
 }
 
+# Kinds of parts that answer from other people's histories: nothing personal is left without them.
+NEED_PEOPLE = ("friends", "neighbours")
+
 
 def make_scorer(part: Part, context: Context, parts: Mapping[str, Part] | None = None) -> Scorer:
     """The scorer of a fitted part.
@@ -47,16 +51,39 @@ def make_scorer(part: Part, context: Context, parts: Mapping[str, Part] | None =
     Raises:
         SettingsError: no scorer has this kind's name, or a part that it joins is missing.
     """
+    if part.kind == REGIONS:
+        return _by_region(part, context, parts or {})
     if part.kind not in JOINED:
         return _alone(part, context)
-    names = [str(name) for name in part.settings["parts"]]
-    missing = [name for name in names if name not in (parts or {})]
-    if missing:
-        raise SettingsError(f"A {part.kind} needs the part {missing[0]!r}, which the model does not have.")
-    return JOINED[part.kind](part, context, [_alone((parts or {})[name], context) for name in names])
+    inner = _inner(part, parts or {})
+    return JOINED[part.kind](part, context, [_alone(one, context) for one in inner])
 
 
 def _alone(part: Part, context: Context) -> Scorer:
     if part.kind not in SCORERS:
         raise unknown_name("kind of part", part.kind, [*SCORERS, *JOINED])
     return SCORERS[part.kind](part, context)
+
+
+def _by_region(part: Part, context: Context, parts: Mapping[str, Part]) -> Scorer:
+    """The scorers of everybody and of each region, each of which may join parts of its own."""
+    inner = _inner(part, parts)
+    if any(one.kind == REGIONS for one in inner):
+        raise SettingsError("A region's model cannot be divided into regions.")
+    contexts = [context, *contexts_of(part, context, [_needs_people(one, parts) for one in inner[1:]])]
+    made = [make_scorer(one, theirs, parts) for one, theirs in zip(inner, contexts, strict=True)]
+    return RegionsScorer(part, context, made)
+
+
+def _needs_people(part: Part, parts: Mapping[str, Part]) -> bool:
+    of = [part, *(_inner(part, parts) if part.kind in JOINED else ())]
+    return any(one.kind in NEED_PEOPLE for one in of)
+
+
+def _inner(part: Part, parts: Mapping[str, Part]) -> list[Part]:
+    """The parts that one joins."""
+    names = [str(name) for name in part.settings["parts"]]
+    missing = [name for name in names if name not in parts]
+    if missing:
+        raise SettingsError(f"A {part.kind} needs the part {missing[0]!r}, which the model does not have.")
+    return [parts[name] for name in names]

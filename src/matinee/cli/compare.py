@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from matinee.cli.given import check_writable
+from matinee.cli.given import check_writable, refuse_blank
 from matinee.cli.log_options import Logs, with_log_options
 from matinee.cli.output import Device, JsonPath, Output, Precision, Quiet, Seed
 from matinee.core.errors import SettingsError
@@ -58,6 +58,16 @@ def command(
     refit: Annotated[
         bool, typer.Option("--refit", help="Fit again on training and validation before the test.")
     ] = False,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="COLUMN", help="Hold each region's own fits against the shared ones."),
+    ] = None,
+    least_viewers: Annotated[
+        int,
+        typer.Option(
+            "--least-viewers", metavar="N", min=1, help="With --by: smaller regions have no own fit."
+        ),
+    ] = 200,
     html: Html = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -79,6 +89,7 @@ def command(
     check_writable("--html", html)
     if html is not None:
         require_templates()
+    refuse_blank("--by", by, "a column of the viewers' table, such as region")
     lengths = parse_lengths(at)
     settings = parse_settings(set_ or [])
     names, run = parse_names(recommenders), Run(device=device, precision=precision)
@@ -98,6 +109,8 @@ def command(
             settings=settings,
             tries=tries,
             refit=refit,
+            by=by,
+            least_viewers=least_viewers,
             seed=seed,
             run=run,
             on_progress=on_progress,
@@ -108,6 +121,7 @@ def command(
 
 def show(board: Scoreboard, out: Output, html: str | None) -> None:
     """Print a scoreboard, and write what was asked for."""
+    from matinee.report.regions import region_verdicts, regions_table
     from matinee.report.table import newcomers_table, scoreboard_table, scoreboard_words
 
     facts = board.to_json()
@@ -119,8 +133,14 @@ def show(board: Scoreboard, out: Output, html: str | None) -> None:
     if newcomers is not None:
         out.say()
         out.say(newcomers)
+    regions = regions_table(facts)
+    if regions is not None:
+        out.say()
+        out.say(regions)
     out.say()
     out.say(board.verdict)
+    for words in region_verdicts(facts):
+        out.say(words)
     if html is not None:
         board.to_html(html)
         out.say(f"Report: {html}")

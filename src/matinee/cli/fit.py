@@ -15,7 +15,7 @@ from matinee.cli.log_options import with_log_options
 from matinee.cli.output import Device, JsonPath, Output, Precision, Progress, Quiet, Seed
 from matinee.core.errors import InputError
 from matinee.data.options import LogOptions
-from matinee.report.numbers import counted, figure, money
+from matinee.report.numbers import counted, figure, money, p_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,6 +57,17 @@ def command(
     no_histories: Annotated[
         bool, typer.Option("--no-histories", help="Leave viewers, histories and friends out of the bundle.")
     ] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="COLUMN",
+            help="A model of its own for each region of the viewers' table it helps.",
+        ),
+    ] = None,
+    least_viewers: Annotated[
+        int, typer.Option("--least-viewers", metavar="N", min=1, help="With --by: smaller regions share.")
+    ] = 200,
     from_store: Annotated[
         str | None,
         typer.Option("--from-store", metavar="URL", help="Fit on a server's store instead of log files."),
@@ -89,6 +100,7 @@ def command(
     processes = processes_here()
     output = Output(json_path if processes.first else None, quiet or not processes.first)
     refuse_blank("-o", bundle, "a folder for the bundle")
+    refuse_blank("--by", by, "a column of the viewers' table, such as region")
     refuse_blank("--from-store", from_store, "a store such as sqlite:///matinee.db")
     if (from_store is None) == (not logs):
         raise InputError("matinee fit LOG... or matinee fit --from-store URL: give the one or the other.")
@@ -101,6 +113,8 @@ def command(
         histories=not no_histories,
         run=Run(device=device, precision=precision, processes=processes),
         resume=resume,
+        by=by,
+        least_viewers=least_viewers,
     )
     if processes.size > 1 and from_store is not None:
         raise InputError("Several processes fit on files: a store goes on changing while they read it.")
@@ -173,6 +187,7 @@ def _summary(facts: Mapping[str, Any], viewer: str) -> Iterator[str]:
         by = f"{facts['chosen_by']}{because}; {facts['chosen_metric'].upper()}"
         yield f"Chosen on validation ({by}): {words}."
     yield from facts["left_out"]
+    yield from region_words(facts.get("regions"))
     if facts["trained"]:
         yield f"Trained: {trained_words(facts['trained'])}."
     if facts["joined"]:
@@ -187,6 +202,25 @@ def _summary(facts: Mapping[str, Any], viewer: str) -> Iterator[str]:
         yield f"Next: matinee recommend {bundle} --user {shlex.quote(viewer)}"
     else:
         yield f"Next: matinee recommend {bundle} --history ITEM --history ITEM"
+
+
+def region_words(regions: Mapping[str, Any] | None) -> Iterator[str]:
+    """Which regions have a model of their own and why, a line each."""
+    if regions is None:
+        return
+    own = sum(row["answers"] == "own" for row in regions["rows"])
+    yield (
+        f"By {regions['column']}: {own} of {counted(len(regions['rows']), 'region')} answered by a model of "
+        "its own, the others by the shared one."
+    )
+    for row in regions["rows"]:
+        words = f"  {row['region']}, {counted(row['viewers'], 'viewer')}: {row['answers']}; {row['why']}"
+        if row["own"] is not None and row["shared"] is not None:
+            words += f", {regions['metric']} {figure(row['own'])} against {figure(row['shared'])}"
+            words += f" of {counted(row['asked'], 'viewer')} ({p_words(row['p'])})"
+        yield f"{words}."
+    if regions["unknown_viewers"]:
+        yield f"  {counted(regions['unknown_viewers'], 'viewer')} of no known {regions['column']}: shared."
 
 
 def settings_words(name: str, settings: Mapping[str, Any]) -> str:

@@ -152,8 +152,9 @@ def _loaded(output: Output, bundle: str, rules: Rules, seed: int) -> Model:
         InputError: the rules leave no item of its catalogue, because they name none.
     """
     from matinee.answers.model import load
-    from matinee.answers.regions import REGION
+    from matinee.answers.regions import own_regions
     from matinee.answers.rules import regions_of
+    from matinee.data.homes import REGION
 
     model = load(bundle, ties=seed)
     if rules.only is not None and (model.log.items.codes(list(rules.only)) < 0).all():
@@ -163,9 +164,12 @@ def _loaded(output: Output, bundle: str, rules: Rules, seed: int) -> Model:
         )
     if rules.region is None or REGION in model.reads:
         return model
-    if rules.region not in (named := regions_of(model.log.item_table)):
+    own = own_regions(model.parts)
+    if rules.region not in {*(named := regions_of(model.log.item_table)), *own}:
         known = f"they name {', '.join(sorted(named)[:5])}" if named else "none is limited to any"
         output.say(f"No item's regions name {rules.region!r}: {known}.")
+        if own:
+            output.say(f"Models of their own have {', '.join(own)}; the others share one.")
     return model
 
 

@@ -15,6 +15,10 @@ def command(
     item: Annotated[str, typer.Option("--item", metavar="ID", help="The item.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many items.")] = 10,
     *,
+    region: Annotated[
+        str | None,
+        typer.Option("--region", metavar="NAME", help="By the model of this region, if there is one."),
+    ] = None,
     json_path: JsonPath = None,
     seed: TieSeed = 0,
     quiet: Quiet = False,
@@ -29,7 +33,7 @@ def command(
 
     output = Output(json_path, quiet)
     refuse_blank("BUNDLE", bundle, "a folder that `matinee fit` wrote")
-    found = similar_to(load(bundle, ties=seed), item, k)
+    found = similar_to(load(bundle, ties=seed), item, k, region=region)
     if found["items"]:
         output.say(f"Most like {one_line(found['title'] or item)}:")
         output.say(table_of(found["items"]))

@@ -22,6 +22,12 @@ def command(  # noqa: PLR0917
     regions: Annotated[
         int, typer.Option("--regions", metavar="N", help="Regions with tastes of their own.")
     ] = 3,
+    region_difference: Annotated[
+        float,
+        typer.Option(
+            "--region-difference", metavar="X", help="Share of titles after which regions go separate ways."
+        ),
+    ] = 0.0,
     shop: Annotated[
         bool,
         typer.Option("--shop", help="A messy shop log instead: kinds, bots, merged viewers, clock errors."),
@@ -39,7 +45,13 @@ def command(  # noqa: PLR0917
     output = Output(json_path, quiet)
     refuse_blank("DIR", folder, "a folder")
     options = SimulationOptions(
-        viewers=viewers, items=items, events=events, predictability=predictability, regions=regions, seed=seed
+        viewers=viewers,
+        items=items,
+        events=events,
+        predictability=predictability,
+        regions=regions,
+        region_difference=region_difference,
+        seed=seed,
     )
     truth = _shop(options, Path(folder), output) if shop else _service(options, Path(folder), output)
     output.result(truth)

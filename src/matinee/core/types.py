@@ -159,10 +159,9 @@ class Askers:
         regions = None if self.regions is None else tuple(self.regions[row] for row in rows)
         return Askers(histories=self.histories.take(rows), viewers=self.viewers[rows], regions=regions)
 
-
-def located(askers: Askers, region: str | None) -> Askers:
-    """The same askers in a region; None: where they are is as it was."""
-    return askers if region is None else replace(askers, regions=(region,) * len(askers))
+    def at(self, region: str | None) -> Askers:
+        """The same askers, all of them in one region; None leaves it to what is known of them."""
+        return self if region is None else replace(self, regions=(region,) * len(self))
 
 
 def newcomers(histories: Histories) -> Askers:

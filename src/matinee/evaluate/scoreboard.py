@@ -125,10 +125,10 @@ def make_scoreboard(
     # One alone is chosen without asking validation.
     ranking = [row.name for row in ranked] or [row.name for row in judged if len(judged) == 1]
     evidence = {row.name: row.evidence for row in judged if row.evidence is not None}
-    intervals, drawn = _intervals(evidence, seed)
+    intervals, drawn = intervals_of(evidence, seed)
     pairs = _pairs(evidence, drawn, ranking, aim.paired, seed)
     newcomers = {row.name: row.newcomers for row in judged if row.newcomers is not None}
-    theirs = _intervals(newcomers, seed)[0]
+    theirs = intervals_of(newcomers, seed)[0]
     facts = {
         **about,
         "tied_answers": evidence[ranking[0]].tied if ranking else 0.0,
@@ -140,7 +140,7 @@ def make_scoreboard(
     return Scoreboard(facts=facts, evidence=evidence)
 
 
-def _intervals(
+def intervals_of(
     evidence: Mapping[str, Evidence], seed: int
 ) -> tuple[dict[str, dict[str, Interval]], dict[str, Float64]]:
     """Every metric's interval, and the bootstrap means behind it, drawn alike for all recommenders."""

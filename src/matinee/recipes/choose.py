@@ -18,7 +18,7 @@ from matinee.recipes.handover import write_handover
 from matinee.recipes.isolate import Job, run_isolated
 from matinee.recipes.progress import Progress, slots
 from matinee.recipes.rows import predicted, wanted_parts
-from matinee.recipes.spent import read_facts
+from matinee.recipes.spent import taken_before
 
 _AT = (10,)
 FEWEST_VIEWERS = 200
@@ -111,7 +111,7 @@ def choose(
         write_handover(handover, split, both=False)
         place = run.checkpoints or Path(temporary)
         for slot in slots(names, costs, progress, 1.0):
-            cpu_s, wall_s = _taken_before(place / slot.name)
+            cpu_s, wall_s = taken_before(place / slot.name)
             before_cpu_s, before_wall_s = before_cpu_s + cpu_s, before_wall_s + wall_s
             keep = slot.name in wanted_parts(names)
             job = replace(_JOB, name=slot.name, seed=seed, kept=str(place / "kept"), keep=keep)
@@ -131,16 +131,6 @@ def choose(
         before_cpu_s=before_cpu_s,
         before_wall_s=before_wall_s,
     )
-
-
-def _taken_before(folder: Path) -> tuple[float, float]:
-    """CPU-seconds and wall seconds that an interrupted choice had spent on a candidate."""
-    done = read_facts(folder / "0.json")
-    if done and not done.get("error"):
-        cpu_s = done["cpu_s"] - done["found_cpu_s"] + done["judge_cpu_s"]
-        return cpu_s, done["wall_s"] - done["found_wall_s"]
-    begun = read_facts(folder / "0.step.json")
-    return begun.get("cpu_s", 0.0), begun.get("wall_s", 0.0)
 
 
 def _metrics(found: Evidence, seed: int) -> dict[str, dict[str, float]]:

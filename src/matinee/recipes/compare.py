@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,12 @@ from matinee.data.log import InteractionLog
 from matinee.data.read import read_log
 from matinee.data.split import Split, split_log, tied_times
 from matinee.evaluate.aim import Aim, aim_of
+from matinee.evaluate.evidence import Evidence
+from matinee.evaluate.regions import Fits
 from matinee.evaluate.scoreboard import Row, Scoreboard, make_scoreboard
+from matinee.recipes.compare_regions import Place, Regions, facts_of, judge_regions, regions_of
+from matinee.recipes.fit_options import LEAST_VIEWERS
+from matinee.recipes.fit_regions import homes_to_fit_by
 from matinee.recipes.handover import write_handover
 from matinee.recipes.isolate import Job, Tried, run_isolated
 from matinee.recipes.progress import Progress, Slot, slots
@@ -35,6 +40,9 @@ from matinee.recipes.rows import (
 from matinee.recipes.search import draw_tries
 from matinee.recommenders import RECOMMENDERS, make_recommender
 
+# The share of the bar that the fits on everybody take, where regions follow.
+_SHARED = 0.6
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
@@ -49,6 +57,9 @@ class _Plan:
     handover: Path
     folder: Path
     wanted: frozenset[str]
+    regions: Regions | None = None
+    # Of each recommender what its fits came to before the viewers of each region.
+    of_regions: dict[str, dict[str, Evidence]] = field(default_factory=dict)
 
 
 def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
@@ -62,6 +73,8 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     tries: int = 1,
     refit: bool = False,
+    by: str | None = None,
+    least_viewers: int = LEAST_VIEWERS,
     seed: int = 0,
     run: Run | None = None,
     on_progress: Progress | None = None,
@@ -80,6 +93,9 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
         settings: name -> settings that differ from the defaults; a search leaves them alone.
         tries: how many settings of each are tried on validation, the defaults first.
         refit: fit again on training and validation, settings fixed, before the test is scored.
+        by: a column of the viewers' table: each of its regions has the recommenders fitted on its own
+            viewers too, with the same settings, and held against the shared ones.
+        least_viewers: a region of fewer viewers has no fits of its own.
         seed: seed of split, fits, searches and statistics.
         run: device and precision of the fits that train in steps, and who may stop them.
         on_progress: called with what is being done and the share that is done.
@@ -95,6 +111,9 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
     _check(rows.names, settings, at, tries)
     require_aim(rows.names, log.target)
     require_place(rows.names, run or Run())
+    if least_viewers < 1:
+        raise SettingsError(f"least_viewers is {least_viewers}: expected at least 1.")
+    homes = None if by is None else homes_to_fit_by(log, by)
     tell = on_progress or (lambda _doing, _share: None)
     tell("dividing the log", 0.0)
     given = read_log(test) if isinstance(test, str) else test
@@ -114,15 +133,40 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
             handover=handover,
             folder=Path(place),
             wanted=wanted_parts(rows.names),
+            regions=None if homes is None else regions_of(split, homes, least_viewers),
         )
-        write_handover(handover, split, both=plan.refit)
+        write_handover(handover, split, both=plan.refit, homes=None if homes is None else homes.codes)
         costs = [_expected(name, plan, split.train) for name in rows.names]
-        judged = [_judge_one(slot, plan) for slot in slots(rows.names, costs, tell, 0.97)]
+        end = 0.97 if homes is None else _SHARED
+        judged = [_judge_one(slot, plan) for slot in slots(rows.names, costs, tell, end)]
+        by_region = _judge_regions(plan, judged, tell)
     if all(row.error for row in judged):
         raise MatineeError(f"No recommender could be fitted; {judged[0].name}: {judged[0].error}")
     tell("intervals and paired tests", 0.98)
     about = {**describe(split, at, seed), "refit": plan.refit, "tries": tries, "notes": rows.left_out}
-    return make_scoreboard(about, judged, at=at, seed=seed)
+    board = make_scoreboard(about, judged, at=at, seed=seed)
+    if plan.regions is None:
+        return board
+    found = facts_of(plan.regions, by_region, _place_of(plan), board.chosen)
+    return replace(board, facts={**board.facts, **found})
+
+
+def _judge_regions(plan: _Plan, judged: Sequence[Row], tell: Progress) -> list[list[Fits]]:
+    """What each region's own fits came to."""
+    if plan.regions is None:
+        return []
+
+    def of_regions(doing: str, share: float) -> None:
+        tell(f"regions: {doing}", _SHARED + (0.97 - _SHARED) * share)
+
+    return judge_regions(plan.regions, judged, plan.of_regions, _place_of(plan), of_regions)
+
+
+def _place_of(plan: _Plan) -> Place:
+    run = replace(plan.run, checkpoints=None, kept=None)
+    return Place(
+        handover=plan.handover, folder=plan.folder, aim=plan.aim, seed=plan.seed, refit=plan.refit, run=run
+    )
 
 
 def describe(split: Split, at: Sequence[int], seed: int) -> dict[str, Any]:
@@ -222,15 +266,19 @@ def _judge_one(slot: Slot, plan: _Plan) -> Row:
         chosen = drawn[best]
     told: Tried | None = None
     if plan.refit:
-        (told,) = _run(plan, next(parts), "validation", tries=[chosen], judge=("validation",))
+        asked = ("validation", *_of_regions(plan, "validation"))
+        (told,) = _run(plan, next(parts), "validation", tries=[chosen], judge=asked)
         if told.error:
             return Row(name=name, settings=chosen, error=told.error)
-    last, judged = ("train_and_validation", ()) if plan.refit else ("train", ("validation",))
+    last, judged = "train_and_validation", _of_regions(plan, "test")
+    if not plan.refit:
+        last, judged = "train", ("validation", *_of_regions(plan, "validation"), *judged)
     job = {"tries": [chosen], "fit_on": last, "judge": (*judged, "test", "newcomers"), "timed": True}
     (final,) = _run(plan, next(parts), "final", **job)
     if final.error:
         return Row(name=name, settings=chosen, error=final.error, tries=_listed(searched, plan.aim))
     newcomers = final.found["newcomers"]
+    plan.of_regions[name] = {**(told.found if told else {}), **final.found}
     return Row(
         name=name,
         settings=final.settings,
@@ -241,6 +289,11 @@ def _judge_one(slot: Slot, plan: _Plan) -> Row:
         tries=_listed(searched, plan.aim),
         note=final.note,
     )
+
+
+def _of_regions(plan: _Plan, kind: str) -> tuple[str, ...]:
+    """The queries of every region, where there are any."""
+    return () if plan.regions is None else plan.regions.queries(kind)
 
 
 def _run(plan: _Plan, slot: Slot, step: str, **job: Any) -> list[Tried]:

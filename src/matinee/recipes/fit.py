@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ import numpy as np
 from matinee.answers.manifest import is_bundle, read_tombstones
 from matinee.answers.model import Model
 from matinee.core.electricity import electricity_dollars
-from matinee.core.errors import SettingsError, unknown_name
 from matinee.core.run import Run, Step
 from matinee.core.settings import config_values
 from matinee.core.threads import few_threads
@@ -23,8 +22,8 @@ from matinee.core.version import version
 from matinee.data.content import fingerprint_content
 from matinee.data.fingerprint import fingerprint_ids
 from matinee.data.forget import forget
+from matinee.data.homes import Homes
 from matinee.data.log import InteractionLog
-from matinee.data.protocols import PROTOCOLS
 from matinee.data.split import Split, split_log
 from matinee.recipes.choose import (
     Choice,
@@ -33,20 +32,18 @@ from matinee.recipes.choose import (
     split_to_choose_on,
     why_not_default,
 )
+from matinee.recipes.fit_options import FitOptions
+from matinee.recipes.fit_regions import ByRegion, fit_regions, homes_to_fit_by
 from matinee.recipes.kept import KeptParts
 from matinee.recipes.look_ahead import check_disk, check_folder, check_memory
 from matinee.recipes.progress import Progress, Slot
 from matinee.recipes.rows import (
-    DEFAULT_ROWS,
-    PEOPLE,
     Rows,
     default_rows,
     joined_of,
-    missing,
     note_of,
     plainest,
     require_aim,
-    require_place,
     trained_of,
     trains,
 )
@@ -55,61 +52,11 @@ from matinee.recipes.stopping import stop_on_signals
 from matinee.recipes.unfinished import begun, unfinished_of
 from matinee.recommenders import make_recommender
 
-# The share of the bar that choosing takes.
+__all__ = ["FitOptions", "Fitted", "fit", "fit_bundle", "fit_model"]
+
+# The share of the bar that choosing takes, and that everything takes which is fitted for everybody.
 _CHOOSING = 0.6
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitOptions:
-    """How to fit.
-
-    Attributes:
-        recommender: its name; None: the one that validation chooses.
-        settings: settings that differ from its defaults.
-        hold_out: a protocol whose test events the fit must not see; None: fit on everything.
-        seed: seed of everything random.
-        histories: whether the model may answer from, and the bundle keep, people's histories.
-        run: how a recommender that trains in steps is fitted. Where it has checkpoints, everything that is
-            finished is kept there, and a fit that was broken off goes on from it.
-        resume: go on from the unfinished fit beside the bundle, instead of starting afresh.
-        from_store: what tells the store that the log is from; a server on that store has nothing to take in
-            of the bundle. Empty: it is from files.
-        read_ms: when that store's events were read.
-    """
-
-    recommender: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    hold_out: str | None = None
-    seed: int = 0
-    histories: bool = True
-    run: Run = field(default_factory=Run)
-    resume: bool = False
-    from_store: str = ""
-    read_ms: int = 0
-
-    def check(self) -> None:
-        """Refuse what no log could make right.
-
-        Raises:
-            SettingsError: an unknown recommender, setting or protocol, settings of no recommender, a
-                recommender that cannot do without histories, or a device or precision that is not here.
-            MissingExtra: what the recommender needs is not installed.
-        """
-        if self.recommender is not None:
-            make_recommender(self.recommender, self.settings)
-            error = missing(self.recommender)
-            if error is not None:
-                raise error
-            if not self.histories and self.recommender in PEOPLE:
-                raise SettingsError(
-                    f"{self.recommender} answers from other people's histories: keep them in the bundle "
-                    "(leave --no-histories out), or take another recommender."
-                )
-        elif self.settings:
-            raise SettingsError("Settings belong to a recommender: name it (--recommender NAME).")
-        if self.hold_out is not None and self.hold_out not in PROTOCOLS:
-            raise unknown_name("protocol", self.hold_out, PROTOCOLS)
-        require_place([self.recommender] if self.recommender else DEFAULT_ROWS, self.run)
+_SHARED = 0.65
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +116,7 @@ class _Plan:
         log: the log.
         options: how to fit.
         held: the split whose test is held out; None: nothing is.
+        homes: where viewers are, where regions may have models of their own; else None.
         rows: the candidates, or the one that was named.
         cpu_s: where the process's CPU-seconds stood at the beginning.
         began: where its clock stood.
@@ -177,6 +125,7 @@ class _Plan:
     log: InteractionLog
     options: FitOptions
     held: Split | None
+    homes: Homes | None
     rows: Rows
     cpu_s: float
     began: float
@@ -187,10 +136,12 @@ def _plan(log: InteractionLog, options: FitOptions) -> _Plan:
     cpu, began = cpu_s(), time.perf_counter()
     options.check()
     require_aim([options.recommender] if options.recommender else [], log.target)
+    homes = homes_to_fit_by(log, options.by) if options.by is not None else None
     held = split_log(log, options.hold_out, seed=options.seed) if options.hold_out else None
     if options.recommender is not None:
         check_memory(options.recommender, options.settings, held.train_and_validation if held else log)
-    return _Plan(log=log, options=options, held=held, rows=_rows(log, options), cpu_s=cpu, began=began)
+    rows = _rows(log, options)
+    return _Plan(log=log, options=options, held=held, homes=homes, rows=rows, cpu_s=cpu, began=began)
 
 
 def fit_model(
@@ -213,10 +164,17 @@ def _fit_planned(plan: _Plan, run: Run, progress: Progress) -> Model:
     learnt = held.train_and_validation if held else log
     choice = None if options.recommender else _choose(log, held, rows, options, progress)
     name = options.recommender or (choice.name if choice else plainest(log.target))
-    slot = Slot(name, progress, 0.0 if options.recommender else _CHOOSING, 0.95)
+    end = 0.95 if plan.homes is None else _SHARED
+    slot = Slot(name, progress, 0.0 if options.recommender else min(_CHOOSING, end - 0.05), end)
     model, meter = _fit_last(name, learnt, options, slot)
-    before_cpu = meter.before_cpu_s + (choice.before_cpu_s if choice else 0.0)
-    before_wall = meter.before_wall_s + (choice.before_wall_s if choice else 0.0)
+    fit_cpu = meter.cpu_s
+    own = None if plan.homes is None else _fit_own(plan, plan.homes, options, model, progress)
+    model = model if own is None else own.model
+    before = [one for one in (meter, choice, own) if one is not None]
+    before_cpu, before_wall = (
+        sum(one.before_cpu_s for one in before),
+        sum(one.before_wall_s for one in before),
+    )
     all_wall = before_wall + time.perf_counter() - plan.began
     facts = {
         **model.facts,
@@ -235,12 +193,23 @@ def _fit_planned(plan: _Plan, run: Run, progress: Progress) -> Model:
         "chosen_metric": aim_to_choose_by(log).metric if choice else None,
         "chosen_by": choice.protocol if choice else None,
         "chosen_by_because": "" if choice is None or held else why_not_default(log, choice.protocol),
-        "fit_cpu_s": round(meter.cpu_s, 3),
+        **({} if own is None else {"regions": own.facts}),
+        "fit_cpu_s": round(fit_cpu + (own.cpu_s if own else 0.0), 3),
         "all_cpu_s": round(before_cpu + cpu_s() - plan.cpu_s, 3),
         "all_wall_s": round(all_wall, 3),
         "all_dollars": electricity_dollars(all_wall),
     }
     return replace(model, facts=facts)
+
+
+def _fit_own(plan: _Plan, homes: Homes, options: FitOptions, shared: Model, progress: Progress) -> ByRegion:
+    """The models of regions beside the shared one."""
+    split = plan.held or split_to_choose_on(plan.log, seed=options.seed)
+
+    def tell(doing: str, share: float) -> None:
+        progress(f"regions: {doing}", _SHARED + (0.95 - _SHARED) * share)
+
+    return fit_regions(shared, split, homes, options, tell)
 
 
 def _why_plainest(choice: Choice | None, options: FitOptions, name: str) -> str:
@@ -317,7 +286,7 @@ def fit_bundle(
     check_disk(folder, log)
     plan = _plan(log, options)
     place = unfinished_of(folder)
-    if options.recommender is None or trains(options.recommender):
+    if options.recommender is None or options.by is not None or trains(options.recommender):
         with begun(place, _identity(log, options), resume=options.resume, say=say):
             model = _fit_planned(plan, replace(options.run, checkpoints=place), progress)
             _save(model, folder, options, progress)
@@ -364,6 +333,10 @@ def _identity(log: InteractionLog, options: FitOptions) -> dict[str, Any]:
         "hold-out": options.hold_out,
         "seed": options.seed,
         "use of histories": options.histories,
+        # What a fit that was broken off before there were regions says: nothing.
+        "column of regions": options.by,
+        "place of viewers": None if options.by is None else homes_to_fit_by(log, options.by).fingerprint,
+        "least number of viewers": None if options.by is None else options.least_viewers,
     }
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from matinee.core.types import Histories, Ragged
+from matinee.core.types import Bool, Histories, Int64, Ragged
+from matinee.data.homes import only_of
 from matinee.data.log import InteractionLog
 from matinee.data.queries import Queries
 from matinee.data.split import Split
@@ -33,9 +34,12 @@ class Handover:
     facts: dict[str, Any]
 
     def log(self, name: str) -> InteractionLog:
-        """The log to fit on: "train" or "train_and_validation"."""
-        facts = self.facts
-        return InteractionLog(
+        """The log to fit on: "train", "train_and_validation" or "everything".
+
+        With "@" and a number behind it, such as "train@2": what the viewers of that home did, alone.
+        """
+        facts, (name, _, home) = self.facts, name.partition("@")
+        log = InteractionLog(
             viewers=Vocabulary(_read_table(self.folder / "viewers.arrow").column("id").combine_chunks()),
             items=Vocabulary(_read_table(self.folder / "items.arrow").column("id").combine_chunks()),
             histories=_read_histories(self.folder / facts["logs"][name]),
@@ -51,14 +55,16 @@ class Handover:
             target=facts["target"],
             fingerprint=facts["fingerprint"],
         )
+        return only_of(log, self._homes == int(home)) if home else log
 
     def queries(self, name: str) -> Queries:
-        """The queries of "validation", "test" or "newcomers"."""
+        """The queries of "validation", "test" or "newcomers"; of "test@2", those of that home's viewers."""
+        name, _, home = name.partition("@")
         place, facts = self.folder / name, self.facts
         targets = _read_ragged(place / "targets")
         if targets is None:
             raise FileNotFoundError(place)
-        return Queries(
+        queries = Queries(
             source=_read_histories(self.folder / facts["sources"][name]),
             viewers=_read(place / "viewers.npy"),
             ends=_read(place / "ends.npy"),
@@ -69,20 +75,45 @@ class Handover:
             values=_read_told(place / "values.npy"),
             times=_read_told(place / "times.npy"),
         )
+        return queries.take(queries_of_home(queries, self._homes, int(home))) if home else queries
+
+    @property
+    def _homes(self) -> Int64:
+        return _read(self.folder / "homes.npy")
 
 
-def write_handover(folder: Path, split: Split, *, both: bool) -> None:
+def queries_of_home(queries: Queries, homes: Int64, home: int) -> Bool:
+    """Which queries are asked by viewers of one home: bool, shape (queries,).
+
+    Args:
+        queries: the queries.
+        homes: int64, shape (viewers,): the home of each.
+        home: which.
+    """
+    known = (queries.viewers >= 0) & (queries.viewers < len(homes))
+    return np.asarray(known & (homes[np.where(known, queries.viewers, 0)] == home), dtype=np.bool_)
+
+
+def write_handover(
+    folder: Path, split: Split, *, both: bool, whole: bool = False, homes: Int64 | None = None
+) -> None:
     """Write everything that fitting processes need of a split.
 
     Args:
         folder: an empty folder.
         split: the split.
         both: whether some fit is on training and validation together.
+        whole: whether some fit is on everything, the test included.
+        homes: int64, shape (viewers,): the home of each viewer, where some fits are of one home's alone.
     """
     log, written = split.log, _Histories(folder)
     logs = {"train": written.place(split.train.histories)}
     if both:
         logs["train_and_validation"] = written.place(split.train_and_validation.histories)
+    if whole:
+        logs["everything"] = written.place(log.histories)
+        _write_ragged(folder / "negatives-everything", log.negatives)
+    _write(folder / "homes.npy", homes)
     _write_table(folder / "viewers.arrow", pa.table({"id": log.viewers.arrow}))
     _write_table(folder / "items.arrow", pa.table({"id": log.items.arrow}))
     _write_table(folder / "item_table.arrow", log.item_table)

@@ -32,6 +32,7 @@ STOPPED = 75
 
 # How often the parent looks how far a fit is, and how long it waits for one to save its checkpoint.
 _LOOK_S = 0.25
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SAVE_S = 60.0
 
 Found = Evidence
@@ -44,8 +45,8 @@ class Job:
     Attributes:
         name: the recommender.
         tries: settings to fit with, one after the other.
-        fit_on: "train" or "train_and_validation".
-        judge: which queries to judge each fit by.
+        fit_on: the log of the handover to fit on, such as "train", or "train@2" for that of one home.
+        judge: which queries of the handover to judge each fit by, such as "validation" or "validation@2".
         sample: judge at most 2,000 viewers, drawn at random: for searches.
         at: lengths of the list.
         seed: seed of the fit and of the sample.
@@ -53,6 +54,7 @@ class Job:
         kept: a folder where parts are found that were fitted on the same log before (`matinee.recipes.kept`),
             and where those of a recommender that trains in steps are kept; None: nowhere.
         keep: whether to keep the parts of any other recommender there too.
+        threads: how many threads the libraries of linear algebra take; None: as they are set here.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Job:
     timed: bool = False
     kept: str | None = None
     keep: bool = False
+    threads: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +146,7 @@ def _start(folder: Path, job: Job, run: Run) -> str:
             stdin=subprocess.DEVNULL,
             stdout=words,
             stderr=words,
+            env=os.environ if job.threads is None else {**os.environ, **_threads(job.threads)},
         )
         try:
             status = _watch(process, folder, job, run)
@@ -157,6 +161,15 @@ def _start(folder: Path, job: Job, run: Run) -> str:
         return f"Its process died of {signal.Signals(-status).name}."
     said = (folder / "words.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return f"Its process ended with status {status}{': ' + said[-1] if said else ''}."
+
+
+def _threads(most: int) -> dict[str, str]:
+    """What holds a process to so many threads, unless it is held to fewer already."""
+    found = {}
+    for name in _THREADS:
+        held = os.environ.get(name, "")
+        found[name] = str(min(most, int(held)) if held.isdigit() and int(held) else most)
+    return found
 
 
 def _watch(process: subprocess.Popen[bytes], folder: Path, job: Job, run: Run) -> int:

@@ -19,7 +19,7 @@ from matinee.answers.model import Model
 from matinee.answers.rules import Rules, Shelf
 from matinee.answers.top import FALLBACK, asked_of
 from matinee.core.errors import DataError, InputError
-from matinee.core.types import Int64, located
+from matinee.core.types import Int64
 from matinee.recipes.nightly import FileTable, Plan, Sink
 from matinee.recipes.postgres_table import PostgresTable
 from matinee.recipes.rows import predicts_values
@@ -74,7 +74,7 @@ def recommend_one(
     else:
         asker, lacking = model.newcomers([list(history)], [list(values)] if len(values) else None)
         unknown = int(lacking[0])
-    asker = located(asker, rules.region)
+    asker = asker.at(rules.region)
     codes, scores, told = model.answer(asker, k, Shelf(model.log, rules))
     personal = bool(told[0])
     given = [int(code) for code in codes[0] if code >= 0]

@@ -289,7 +289,9 @@ def _fit(day: _Day, log: InteractionLog, doing: str, start: Model | None) -> Mod
 
 
 def _as_told(name: str | None, settings: Mapping[str, Any], day: _Day, run: Run) -> FitOptions:
-    return FitOptions(recommender=name, settings=settings, seed=day.options.seed, run=run)
+    told = FitOptions(recommender=name, settings=settings, seed=day.options.seed, run=run)
+    # By region, as the bundle in use was; which regions have a model of their own is chosen anew.
+    return told if day.model is None else told.by_region_as(day.model.facts)
 
 
 def _same_way(day: _Day, name: str, config: Mapping[str, Any]) -> bool:

@@ -87,3 +87,13 @@ def read_facts(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     return facts
+
+
+def taken_before(folder: Path) -> tuple[float, float]:
+    """CPU-seconds and wall seconds that an interrupted run had spent on the job of a folder."""
+    done = read_facts(folder / "0.json")
+    if done and not done.get("error"):
+        cpu_s = done["cpu_s"] - done["found_cpu_s"] + done["judge_cpu_s"]
+        return cpu_s, done["wall_s"] - done["found_wall_s"]
+    begun = read_facts(folder / "0.step.json")
+    return begun.get("cpu_s", 0.0), begun.get("wall_s", 0.0)

@@ -6,6 +6,9 @@ BUNDLE.unfinished/choice/NAME/          a candidate: its figures on validation, 
 BUNDLE.unfinished/choice/kept/          fitted parts that several candidates have in common
 BUNDLE.unfinished/final/                checkpoints of the fit that the bundle is written from
 BUNDLE.unfinished/final.kept/           its parts that are finished
+BUNDLE.unfinished/regions/judge-N/      a region's fit on training events: its figures on validation
+BUNDLE.unfinished/regions/last-N/       a region's fit that the bundle is written from
+BUNDLE.unfinished/regions/kept/         fitted parts of regions
 BUNDLE.unfinished.earlier/              an earlier fit's, until this one has kept something
 ```
 """

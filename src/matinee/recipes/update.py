@@ -11,6 +11,8 @@ from matinee.core.threads import few_threads
 from matinee.core.version import version
 from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
+from matinee.recipes.fit import fit_model
+from matinee.recipes.fit_options import FitOptions
 from matinee.recipes.rows import joined_of, note_of, trained_of
 from matinee.recommenders import make_recommender
 from matinee.recommenders.blend import Blend
@@ -50,8 +52,10 @@ def update(model: Model, log: InteractionLog, *, run: Run | None = None) -> Mode
     why, seed = why_anew(model, log), int(model.facts.get("seed", 0))
     recommender: Any = make_recommender(model.name, model.config)
     if why:
-        more = {"run": run} if is_warm(model.name) else {}
-        fresh = recommender.fit(log, seed=seed, **more)
+        more: dict[str, Any] = {"run": run or Run()} if is_warm(model.name) else {}
+        told = FitOptions(recommender=model.name, settings=model.config, seed=seed, **more)
+        told = told.by_region_as(model.facts)
+        fresh = recommender.fit(log, seed=seed, **more) if told.by is None else fit_model(log, told)
         fresh = replace(fresh, facts={**fresh.facts, "update": f"fitted anew: {why}"})
     elif model.name == Transitions.name:
         fresh = updated(model, log)
@@ -74,6 +78,8 @@ def update(model: Model, log: InteractionLog, *, run: Run | None = None) -> Mode
 
 def why_anew(model: Model, log: InteractionLog) -> str:
     """Why a model takes in the events of a log by a new fit; empty where it goes on from what it has."""
+    if model.facts.get("regions"):
+        return "by region no sums are kept"
     if model.name != Transitions.name and not is_warm(model.name):
         return f"{model.name} keeps no sums"
     if any(viewer in model.log.viewers for viewer in model.deleted):

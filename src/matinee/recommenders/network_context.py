@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matinee.answers.event_context import GAP, GAPS, KIND, VALUE, gap_codes, kind_codes, value_codes
-from matinee.answers.regions import region_codes
-from matinee.answers.rules import homes_of
+from matinee.answers.region_vectors import region_codes
 from matinee.core.promise import Log, Part
 from matinee.core.types import Bool, Float32, Histories, Int64
+from matinee.data.homes import column_of_homes, homes_of
 from matinee.recommenders.held_out import HeldOut, without
 from matinee.train.beside import Beside, Noes
 
@@ -203,7 +203,9 @@ def _asked_at(log: Log, held: HeldOut) -> Int64:
 
 def _regions(log: Log) -> list[str]:
     """Names of the regions with viewers enough, in order."""
-    names, homes = homes_of(getattr(log, "viewer_table", None))
-    counts = np.bincount(homes[homes >= 0], minlength=len(names))
+    table = getattr(log, "viewer_table", None)
+    homes = homes_of(table, column_of_homes(table))
+    names = homes.names
+    counts = np.bincount(homes.codes[homes.codes >= 0], minlength=len(names))
     enough: Bool = counts >= _FEWEST_VIEWERS
     return sorted(name for name, there in zip(names, enough, strict=True) if there)

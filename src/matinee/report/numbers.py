@@ -65,3 +65,8 @@ def percent(value: float | None) -> str:
 def counted(number: int, noun: str) -> str:
     """A number of things: `1 viewer`, `1,200 viewers`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def p_words(p: float) -> str:
+    """The chance of a test, as papers write it: `p = .034`, `p < .001`."""
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)

@@ -8,6 +8,7 @@ from typing import Any
 
 from matinee.report.charts import Dot, dot_charts
 from matinee.report.frame import framed
+from matinee.report.regions import HEAD, region_rows, region_verdicts
 from matinee.report.table import cost_words, first_metrics
 
 _MEANS = {
@@ -41,6 +42,9 @@ def scoreboard_page(board: Mapping[str, Any]) -> str:
         "pairs": _pairs(board, metric),
         "newcomers": [row for row in rows if row.get("newcomers")],
         "newcomer_metrics": first_metrics(board),
+        "regions": region_rows(board),
+        "region_head": HEAD,
+        "region_verdicts": region_verdicts(board),
         "tries": [(row["name"], row["tries"]) for row in rows if row["tries"]],
         "settings": [(row["name"], settings_words(row["settings"])) for row in rows],
         "settings_words": settings_words,

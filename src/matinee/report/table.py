@@ -29,7 +29,7 @@ def scoreboard_table(board: Mapping[str, Any], width: int = _WIDE) -> Table:
     narrow = width < _WIDE
     metrics = _metrics(board, narrow=narrow)
     costs = [0, 2, 3] if narrow else range(len(_COSTS))
-    table = _table("recommender", [*metrics, *(_COSTS[place] for place in costs)])
+    table = plain_table("recommender", [*metrics, *(_COSTS[place] for place in costs)])
     for row in board["recommenders"]:
         chosen = row["name"] == board["chosen_on_validation"]
         # One alone was chosen by nobody.
@@ -113,13 +113,14 @@ def newcomers_table(board: Mapping[str, Any]) -> Table | None:
     if not rows:
         return None
     metrics = first_metrics(board)
-    table = _table("newcomers", metrics)
+    table = plain_table("newcomers", metrics)
     for row in rows:
         table.add_row(row["name"], *(interval_words(row["newcomers"].get(metric)) for metric in metrics))
     return table
 
 
-def _table(first: str, others: Sequence[str]) -> Table:
+def plain_table(first: str, others: Sequence[str]) -> Table:
+    """An empty table without lines: a first column of names, and others whose cells stand to the right."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))

@@ -86,7 +86,14 @@ class Engine:
             answer = self._answer(asked, scores, source, seen=not repeats, personal=personal)
         if asked.shadow is not None:
             # After the answer is on its way: nobody waits for a shadow.
-            compare = partial(self.shadows.compare, asked.shadow, asked.history, answer, repeats=repeats)
+            compare = partial(
+                self.shadows.compare,
+                asked.shadow,
+                asked.history,
+                answer,
+                region=asked.region,
+                repeats=repeats,
+            )
             asyncio.get_running_loop().call_soon(compare, asked.now_ms)
         return answer
 
@@ -102,7 +109,7 @@ class Engine:
         if code < 0 or (code >= ready.live.known and ready.live.records[item].deleted):
             raise NotFound(f"Nobody knows the item {item!r}.")
         if code < ready.live.known:
-            scores, source = ready.similar(code), SIMILAR
+            scores, source = ready.similar(code, asked.region), SIMILAR
         else:
             scores, source = _alike_by_categories(ready, code), BY_CATEGORY
         scores[code : code + 1] = -np.inf
@@ -181,11 +188,12 @@ class Engine:
         now_ms = self._now() if ask.now_ms is None else ask.now_ms
         viewer = await self._viewer(ready, ask.user)
         history = await self._history(ask, ready, now_ms)
-        region = await self._region(ask, ready, viewer)
+        matters = ready.regional or (shadow is not None and shadow.regional)
+        region = await self._region(ask, ready, viewer) if matters else ask.region
         return Asked(
             ask=ask,
             ready=ready,
-            taken=ready.reading.take(history, ready.live, viewer, self._limits.history, region),
+            taken=ready.reading.take(history, ready.live, viewer, self._limits.history).at(region),
             now_ms=now_ms,
             region=region,
             arm=arm,
@@ -262,8 +270,8 @@ class Engine:
         return history
 
     async def _region(self, ask: Ask, ready: ReadyBundle, viewer: int) -> str | None:
-        """Where the asker is, where that matters to any item or answer."""
-        if ask.region is not None or not ready.regional or ask.user is None:
+        """Where the asker is: as the ask says, or the store, or the bundle."""
+        if ask.region is not None or ask.user is None:
             return ask.region
         profile = await self._store.viewer(ask.user)
         if profile is not None and profile.region is not None:

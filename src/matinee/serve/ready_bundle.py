@@ -12,13 +12,14 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from matinee.answers.bundle import NEED_PEOPLE
 from matinee.answers.manifest import MANIFEST
 from matinee.answers.model import Model, load
 from matinee.answers.reasons import POPULAR, reasons, verb_of
-from matinee.answers.regions import REGION
+from matinee.answers.regions import REGIONS
+from matinee.answers.scorers import NEED_PEOPLE
 from matinee.core.errors import BundleError
 from matinee.core.types import Float32, Int32, Int64, histories_of, newcomers
+from matinee.data.homes import REGION
 from matinee.data.log import meaning_of
 from matinee.serve.deleted_viewers import learnt_by
 from matinee.serve.live_items import LiveItems
@@ -84,8 +85,8 @@ class ReadyBundle:
 
     @property
     def regional(self) -> bool:
-        """Whether anything hangs on where somebody is."""
-        return self.live.regional or REGION in self.model.reads
+        """Whether it matters where an asker is: to what may be shown, to which model answers, or how."""
+        return self.live.regional or REGIONS in self.model.parts or REGION in self.model.reads
 
     def viewer(self, user: str | None) -> int:
         """The code of a viewer of the fit, -1 for anybody else and for the deleted."""
@@ -129,7 +130,7 @@ class ReadyBundle:
                 return scorer.score(taken.asker)[0], personal
         elif self.for_everybody:
             return scorer.score(taken.asker)[0], False
-        return self.model.context.popularity.copy(), False
+        return np.array(self.model.popular(taken.asker)[0]), False
 
     def scores_of(self, taken: Taken, codes: Sequence[int]) -> tuple[Float32, bool]:
         """The same where nobody asks for other items than some: of a large catalogue the others have -inf."""
@@ -141,9 +142,10 @@ class ReadyBundle:
         scores[known] = candidates.scores_of(taken.asker, known)
         return scores, True
 
-    def similar(self, code: int) -> Float32:
+    def similar(self, code: int, region: str | None = None) -> Float32:
         """Likeness of every item of the bundle to one: float32, shape (items,), to be written into."""
-        return np.array(self.model.scorer.similar(np.array([code], np.int32))[0], dtype=np.float32)
+        scorer = self.model.scorer_at(region)
+        return np.array(scorer.similar(np.array([code], np.int32))[0], dtype=np.float32)
 
     def likeness(self, codes: Int64) -> Float32:
         """How alike some items are: float32, shape (n, n), at most 1; what is new is like none."""

@@ -46,7 +46,14 @@ class Shadows:
         return dict(self._figures)
 
     def compare(
-        self, shadow: ReadyBundle, history: Sequence[Seen], shown: Answer, now_ms: int, *, repeats: bool
+        self,
+        shadow: ReadyBundle,
+        history: Sequence[Seen],
+        shown: Answer,
+        now_ms: int,
+        *,
+        region: str | None = None,
+        repeats: bool,
     ) -> None:
         """Ask a shadow the same history, by its plain order, and count what both hold.
 
@@ -55,10 +62,11 @@ class Shadows:
             history: what the asker did.
             shown: the answer that was given; pins do not count.
             now_ms: the moment of that answer.
+            region: where the asker is; None: nobody says.
             repeats: whether what was seen may come again.
         """
         begin = time.thread_time()
-        taken = shadow.reading.take(history, shadow.live, -1, len(history))
+        taken = shadow.reading.take(history, shadow.live, -1, len(history)).at(region)
         scores, _ = shadow.scores(taken)
         given = [one.item for one in shown.items if not one.pinned]
         struck = shadow.live.struck(now_ms)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from matinee.answers.event_context import KIND, VALUE
-from matinee.answers.regions import REGION
 from matinee.core.types import Askers, Float32, Histories, Int8, Int64
 from matinee.data.kinds_mean import KindsMean
 from matinee.data.meaning import RATING
@@ -37,6 +36,10 @@ class Taken:
     noes: Int64
     unknown: int
 
+    def at(self, region: str | None) -> Taken:
+        """The same, asked from a region; None: nobody says from where."""
+        return self if region is None else replace(self, asker=self.asker.at(region))
+
 
 class Reading:
     """How one bundle takes events.
@@ -51,13 +54,10 @@ class Reading:
         self.meaning, self._timed, self._set = meaning, order == "time", order == "none"
         self._valued = meaning.target == RATING or VALUE in reads
         self._codes = {kind: code for code, kind in enumerate(meaning.kinds)} if KIND in reads else None
-        self._located = REGION in reads
         # kind -> whether it says no, whether its values are judged, what it teaches.
         self._kinds: dict[str, tuple[bool, bool, float]] = {}
 
-    def take(
-        self, history: Sequence[Seen], live: LiveItems, viewer: int, most: int, region: str | None = None
-    ) -> Taken:
+    def take(self, history: Sequence[Seen], live: LiveItems, viewer: int, most: int) -> Taken:
         """Take a history.
 
         Args:
@@ -65,7 +65,6 @@ class Reading:
             live: the items as they are now.
             viewer: the asker's code in the bundle's log, or -1.
             most: of so many events, the latest, the bundle learns.
-            region: where the asker is; None: nobody knows, or it does not matter.
         """
         chosen, noes = self._sorted(history)
         if self.meaning.session_gap_ms is not None:
@@ -93,7 +92,6 @@ class Reading:
                     weights=self._weights(kinds),
                 ),
                 viewers=np.array([viewer], dtype=np.int64),
-                regions=(region,) if self._located and region is not None else None,
             ),
             kinds=kinds,
             seen=np.array(seen, dtype=np.int64),

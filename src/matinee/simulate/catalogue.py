@@ -7,7 +7,7 @@ a series.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +45,9 @@ class Catalogue:
         followers: int32, shape (items, 5): the next episode and four more; the item itself where its weight
             is 0.
         follower_weights: float64, shape (items, 5): rows sum to 1.
+        region_followers: int32, shape (regions, items, 5): the same for each region, where they differ in
+            what follows on; else None.
+        region_follower_weights: float64, the same shape, or None.
         scene_items: int32, shape (scenes, largest scene): padded with item 0.
         scene_weights: float64, the same shape: popularity within the scene, 0 where padded.
         region_scenes: float64, shape (regions, scenes): how likely a viewer of a region takes to a scene.
@@ -63,6 +66,8 @@ class Catalogue:
     scene_weights: Float64
     region_scenes: Float64
     shelf: Float64
+    region_followers: Int32 | None = None
+    region_follower_weights: Float64 | None = None
 
 
 def make_catalogue(options: SimulationOptions) -> Catalogue:
@@ -84,7 +89,7 @@ def make_catalogue(options: SimulationOptions) -> Catalogue:
     region_popularity = popularity * np.exp(
         tilt * random.standard_normal((options.regions, n_units))[:, unit]
     )
-    return Catalogue(
+    catalogue = Catalogue(
         series=series,
         episode=episode,
         unit=unit,
@@ -98,6 +103,30 @@ def make_catalogue(options: SimulationOptions) -> Catalogue:
         region_scenes=region_scenes / region_scenes.sum(1, keepdims=True),
         shelf=shelf_of(region_popularity, release, options.strength),
     )
+    return with_regions(options, catalogue) if options.region_difference > 0 else catalogue
+
+
+def with_regions(options: SimulationOptions, catalogue: Catalogue) -> Catalogue:
+    """The catalogue where each region goes on from some titles to titles of its own; episodes go on as ever.
+
+    Streams of their own draw it, so that everything else is as it is without.
+    """
+    drawn = generator(options.seed, "titles that regions take otherwise")
+    n_units = int(catalogue.unit[-1]) + 1
+    otherwise = (drawn.random(n_units) < options.region_difference)[catalogue.unit][:, None]
+    followers, weights = [], []
+    for region in range(options.regions):
+        own = _followers(
+            catalogue.unit,
+            catalogue.episode,
+            catalogue.scene,
+            catalogue.scene_items,
+            catalogue.scene_weights,
+            generator(options.seed, "followers of a region", region),
+        )
+        followers.append(np.where(otherwise, own[0], catalogue.followers))
+        weights.append(np.where(otherwise, own[1], catalogue.follower_weights))
+    return replace(catalogue, region_followers=np.stack(followers), region_follower_weights=np.stack(weights))
 
 
 def item_table(options: SimulationOptions, catalogue: Catalogue) -> pa.Table:

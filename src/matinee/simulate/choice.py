@@ -103,10 +103,18 @@ class Choice:
         """Items that follow on from the last ones of some rows, and their weights: both shape (rows, 15)."""
         recent = situation.recent[rows]
         known = np.maximum(recent, 0)
-        items = self._catalogue.followers[known]
-        weights = self._catalogue.follower_weights[known] * (LAG_SHARES * (recent >= 0))[:, :, None]
+        items, weights = self._followers_of(known, situation.region[rows])
+        weights = weights * (LAG_SHARES * (recent >= 0))[:, :, None]
         items, weights = items.reshape(len(rows), self._slots), weights.reshape(len(rows), self._slots)
         return items, weights * self._open_among(situation, rows, items)
+
+    def _followers_of(self, items: Int32, region: Int32) -> tuple[Int32, Float64]:
+        """What follows on from items of shape (rows, 3) where each row's viewer is: shape (rows, 3, 5)."""
+        catalogue = self._catalogue
+        if catalogue.region_followers is None or catalogue.region_follower_weights is None:
+            return catalogue.followers[items], catalogue.follower_weights[items]
+        where = region[:, None], items
+        return catalogue.region_followers[where], catalogue.region_follower_weights[where]
 
     def _scene(self, situation: Situation, rows: Int64, slot: Int64 | Int32) -> tuple[Int32, Float64]:
         """Items of one liked scene a row, and their weights: both shape (rows, largest scene)."""

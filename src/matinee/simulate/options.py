@@ -27,6 +27,8 @@ class SimulationOptions:
         predictability: the dial, from 0 (everybody draws from one and the same popularity) to 1 (the next
             item always follows on from the last ones).
         regions: number of regions that differ in what is popular.
+        region_difference: how much more they differ, from 0 (in nothing else) to 1: the share of the titles
+            after which each region goes on to titles of its own.
         seed: the same seed gives the same bytes.
     """
 
@@ -35,6 +37,7 @@ class SimulationOptions:
     events: int = 60_000
     predictability: float = 0.5
     regions: int = 3
+    region_difference: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -46,8 +49,9 @@ class SimulationOptions:
         for name, least in (("viewers", 1), ("items", 20), ("regions", 1)):
             if getattr(self, name) < least:
                 raise SettingsError(f"{name} must be at least {least}, found {getattr(self, name)}.")
-        if not 0 <= self.predictability <= 1:
-            raise SettingsError(f"predictability must be between 0 and 1, found {self.predictability}.")
+        for name in ("predictability", "region_difference"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"{name} must be between 0 and 1, found {getattr(self, name)}.")
         if self.events < self.viewers:
             raise SettingsError(
                 f"{self.viewers} viewers need at least as many events, found {self.events}: "

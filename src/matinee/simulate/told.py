@@ -37,6 +37,8 @@ def as_told(options: SimulationOptions, catalogue: Catalogue) -> Catalogue:
         scene_weights=weights / weights.sum(axis=1, keepdims=True),
         followers=np.tile(np.arange(n, dtype=np.int32), (n, 1)),
         follower_weights=_expected_followers(catalogue),
+        region_followers=None,
+        region_follower_weights=None,
         shelf=shelf_of(np.tile(popularity, (options.regions, 1)), catalogue.release, options.strength),
     )
 
