@@ -142,11 +142,16 @@ class ForwardPass:
         Returns:
             float32, shape (n, width); None where this network has no quicker way than to be asked n times.
         """
-        if not (self.ordered and self._layers) or self._opening or self._places is not None:
+        if not (self.ordered and self._layers) or self._places is not None:
             return None
+        if self._opening:
+            # Without the first event the beginning would be at the time of the second.
+            if self._times is not None:
+                return None
+            history = _led(history, len(self.items))
         weights = history.weights
         line = Line(
-            x=self.items[history.items],
+            x=self._read[history.items],
             seconds=None if history.times is None else history.times / 1000.0,
             logs=None if weights is None else np.log(np.maximum(weights, np.float32(_LEAST_WEIGHT))),
         )

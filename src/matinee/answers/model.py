@@ -15,6 +15,7 @@ import pyarrow as pa
 from matinee.answers.bundle import Content, read_bundle, without_events_of, write_bundle
 from matinee.answers.index.candidates import Candidates
 from matinee.answers.index.found import Index
+from matinee.answers.network import log_totals
 from matinee.answers.reasons import POPULAR, reasons, verb_of
 from matinee.answers.rules import Rules, Shelf
 from matinee.answers.scorers import Context, make_scorer
@@ -67,8 +68,22 @@ class Model:
         """What scores the catalogue for this model."""
         return make_scorer(self.parts[self.name], self.context, self.parts)
 
+    @cached_property
+    def nobody(self) -> Float32:
+        """What whoever nothing is known of is answered by: float32, shape (items,), at least 0.
+
+        Popularity; where the model learnt what people begin with, and that foretells it better (the setting
+        `begins` of the part that answers), as many events of each item as that makes likely.
+        """
+        popularity = self.context.popularity
+        if not self.parts[self.name].settings.get("begins"):
+            return popularity
+        scores = self.scorer.score(newcomers(histories_of([[]])))
+        chances = np.exp(scores[0] - log_totals(scores)[0])
+        return np.asarray(chances * popularity.sum() / chances.sum(), dtype=np.float32)
+
     def scores(self, askers: Askers) -> Float32:
-        """Scores of every item for every asker; popularity where nothing personal can be said.
+        """Scores of every item for every asker; of those of whom nothing is known, those of `nobody`.
 
         Returns:
             float32, shape (askers, items), higher is better. The caller keeps the batch small enough.
@@ -310,7 +325,7 @@ class Model:
         personal = np.asarray(self.scorer.personal(askers), dtype=bool)
         # What is the same for everybody, such as what is popular of late, stands for newcomers too.
         if not personal.all() and self.parts[self.name].kind != "popular":
-            scores[~personal] = self.context.popularity
+            scores[~personal] = self.nobody
         return scores, personal
 
 

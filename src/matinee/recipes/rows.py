@@ -165,7 +165,8 @@ def joined_of(model: Model) -> dict[str, Any] | None:
     part = model.parts[model.name]
     if part.kind != "product":
         return None
-    weights = [1.0, *(of_all[0] for of_all in part.settings["weights"])]
+    # Those of long histories: short ones may have their own.
+    weights = [1.0, *(of_all[-1] for of_all in part.settings["weights"])]
     return {
         "weights": dict(zip(part.settings["parts"], weights, strict=True)),
         "held_back": part.settings["held_back"],

@@ -10,18 +10,21 @@ held back from the fit (held_out.py) are no longer foretold better. Answers come
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from matinee.answers.model import Model, model_of
+from matinee.answers.model import Model, context_of, model_of
+from matinee.answers.scorers import make_scorer
 from matinee.core.errors import MissingExtra
 from matinee.core.memory import require
 from matinee.core.promise import Log, Needs, Part
 from matinee.core.run import Run
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
-from matinee.recommenders.held_out import HeldOut, hold_out
+from matinee.recommenders.held_out import HeldOut, hold_out, without
 from matinee.recommenders.network_cost import network_needs
 from matinee.recommenders.network_settings import SequentialConfig
+from matinee.recommenders.short_histories import begins, hold_out_newcomers
 
 
 class Sequential:
@@ -66,8 +69,13 @@ class Sequential:
             MissingExtra: torch is not installed.
             Stopped: the run was asked to stop.
         """
-        held = hold_out(log, seed)
+        held = self.held(log, seed)
         return model_of(self.name, config_values(self.config), self.part(log, held, seed, run or Run()), log)
+
+    def held(self, log: Log, seed: int) -> HeldOut:
+        """What a fit holds back: with an opening, some newcomers whole."""
+        held = hold_out(log, seed)
+        return hold_out_newcomers(log, held, seed) if self.config.opening and log.ordered else held
 
     def part(self, log: Log, held: HeldOut, seed: int, run: Run) -> Part:
         """The network fitted on all but what is held out."""
@@ -77,4 +85,9 @@ class Sequential:
             from matinee.recommenders.network_fit import fit_network
         except ImportError as error:
             raise MissingExtra("sequential", self.extra) from error
-        return fit_network(self.config, log, held, seed, run)
+        part = fit_network(self.config, log, held, seed, run)
+        if held.first is None:
+            return part
+        taught = without(log, held)
+        known = begins(held.first, make_scorer(part, context_of(taught)), taught)
+        return replace(part, settings={**part.settings, "begins": known})

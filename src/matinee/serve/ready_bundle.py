@@ -117,7 +117,7 @@ class ReadyBundle:
                 return scorer.score(taken.asker)[0], personal
         elif self.for_everybody:
             return scorer.score(taken.asker)[0], False
-        return self.model.context.popularity.copy(), False
+        return self.model.nobody.copy(), False
 
     def scores_of(self, taken: Taken, codes: Sequence[int]) -> tuple[Float32, bool]:
         """The same where nobody asks for other items than some: of a large catalogue the others have -inf."""
