@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import network_figures
+import newcomer_figures
 import online_figures
 import rating_figures
 import serving_figures
@@ -244,6 +245,7 @@ def page() -> str:
         *accuracy(),
         *networks(),
         *rating_figures.rating_lines(load("ratings")),
+        *newcomer_figures.newcomer_lines(load("newcomer")),
         *simulated(),
         *demo(),
         *ingest(),
