@@ -1,10 +1,13 @@
 """Weights of short histories are chosen on newcomers of whom nothing is learnt, and only where they help."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from matinee.answers.scorers import make_scorer
 from matinee.core.types import newcomers
+from matinee.recipes.rows import joined_of
 from matinee.recommenders import make_recommender
 from matinee.recommenders import short_histories as short
 from matinee.recommenders.held_out import hold_out, without
@@ -214,6 +217,9 @@ def test_a_product_is_told_how_short_histories_are_joined(below, recent, nobody)
     parts = {**model.parts, "recent": short.recent_part(log, 0)}
     settings = chosen.told(parts["blend"].settings)
     part = type(parts["blend"])(kind="product", settings=settings, tensors={})
+    told = joined_of(replace(model, parts={**parts, "blend": part}))
+    assert told["weights"] == {"sequential": 1.0, "transitions": 1.5, "ials": 0.75}
+    assert told["short_below"] == (None if below == 1 else below)
     lists = log.histories.take(np.arange(20))
     for n, weights, late in ((1, (0.5, 0.25), recent), (3, (0.5, 0.25), recent), (9, (1.5, 0.75), 0.0)):
         asked = newcomers(

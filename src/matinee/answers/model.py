@@ -15,7 +15,6 @@ import pyarrow as pa
 from matinee.answers.bundle import Content, read_bundle, without_events_of, write_bundle
 from matinee.answers.index.candidates import Candidates
 from matinee.answers.index.found import Index
-from matinee.answers.network import log_totals
 from matinee.answers.reasons import POPULAR, reasons, verb_of
 from matinee.answers.rules import Rules, Shelf
 from matinee.answers.scorers import Context, make_scorer
@@ -70,17 +69,17 @@ class Model:
 
     @cached_property
     def nobody(self) -> Float32:
-        """What whoever nothing is known of is answered by: float32, shape (items,), at least 0.
+        """What answers those of whom nothing is known: float32, shape (items,), at least 0.
 
         Popularity; where the model learnt what people begin with, and that foretells it better (the setting
-        `begins` of the part that answers), as many events of each item as that makes likely.
+        `begins` of the part that answers), the chance that they do, on the scale of popularity.
         """
         popularity = self.context.popularity
         if not self.parts[self.name].settings.get("begins"):
             return popularity
         scores = self.scorer.score(newcomers(histories_of([[]])))
-        chances = np.exp(scores[0] - log_totals(scores)[0])
-        return np.asarray(chances * popularity.sum() / chances.sum(), dtype=np.float32)
+        chances = np.exp(scores[0] - scores[0].max(initial=-np.inf))
+        return np.asarray(chances * popularity.max(initial=0.0), dtype=np.float32)
 
     def scores(self, askers: Askers) -> Float32:
         """Scores of every item for every asker; of those of whom nothing is known, those of `nobody`.

@@ -53,7 +53,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
         batch_events=config.batch_events or 1,
         times=config.times,
         last=config.last,
-        opening=config.opening and log.ordered,
+        opening=bool(config.opening),
         device=str(place.device),
     )
     passes = (next_events if log.ordered else other_halves)(taught.histories, reading, seed)
@@ -120,7 +120,7 @@ def network_of(
             ordered=ordered,
             dropout=config.dropout or 0.0,
             item_dropout=config.item_dropout or 0.0,
-            opening=config.opening,
+            opening=bool(config.opening),
             content=content,
             id_dropout=config.id_dropout,
         )

@@ -23,7 +23,7 @@ from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
 from matinee.recommenders.held_out import HeldOut, hold_out, without
 from matinee.recommenders.network_cost import network_needs
-from matinee.recommenders.network_settings import SequentialConfig
+from matinee.recommenders.network_settings import SequentialConfig, resolved
 from matinee.recommenders.short_histories import begins, hold_out_newcomers
 
 
@@ -75,7 +75,7 @@ class Sequential:
     def held(self, log: Log, seed: int) -> HeldOut:
         """What a fit holds back: with an opening, some newcomers whole."""
         held = hold_out(log, seed)
-        return hold_out_newcomers(log, held, seed) if self.config.opening and log.ordered else held
+        return hold_out_newcomers(log, held, seed) if resolved(self.config, log).opening else held
 
     def part(self, log: Log, held: HeldOut, seed: int, run: Run) -> Part:
         """The network fitted on all but what is held out."""
