@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import network_figures
+import newcomer_figures
 import online_figures
 import process_figures
 import rating_figures
@@ -246,6 +247,7 @@ def page() -> str:
         *accuracy(),
         *networks(),
         *rating_figures.rating_lines(load("ratings")),
+        *newcomer_figures.newcomer_lines(load("newcomer")),
         *simulated(),
         *demo(),
         *ingest(),

@@ -262,6 +262,10 @@ def test_contributions_are_what_leaving_out_loses(ordered, length):
         {"positions": "steps"},
         {"positions": "places"},
         {"positions": "none", "times": True},
+        {"opening": True},
+        {"opening": True, "positions": "steps", "layers": 1},
+        {"opening": True, "positions": "places"},
+        {"opening": True, "times": True},
     ],
     ids=str,
 )

@@ -133,13 +133,21 @@ def test_leaving_out_in_a_linear_model_is_answering_without(history, bias):
 @pytest.mark.parametrize("lengths", [[], [4, 5, 9]])
 def test_contributions_are_what_leaving_out_loses(partner, lengths):
     parts = {"network": a_network(), "linear": a_sparse_model(), "factors": factors()}
-    weights = [[1.5, 0.5, 1.0, 0.0][: len(lengths) + 1]]
-    scorer = make_scorer(product_of(["network", partner], weights, lengths=lengths), a_context(), parts)
+    weights = [1.5, 0.5, 1.0, 0.0][: len(lengths) + 1]
+    scorer = make_scorer(product_of(["network", partner], [weights], lengths=lengths), a_context(), parts)
     random = np.random.default_rng(0)
     lowest = -2 if partner == "linear" else 0
     for n, item in itertools.product((0, 1, 4, 5, 6, 7, 9), (2, 11)):
         history = random.integers(lowest, N_ITEMS, n).tolist()
-        scores = _one_by_one(scorer, history, item)
+        # Without an event a history may be one of the short ones: that is not what the event has to say.
+        sort = sum(sum(0 <= code < N_ITEMS for code in history) >= length for length in lengths)
+        alike = make_scorer(product_of(["network", partner], [[weights[sort]]]), a_context(), parts)
+        np.testing.assert_allclose(
+            scorer.score(newcomers(histories_of([history]))),
+            alike.score(newcomers(histories_of([history]))),
+            atol=1e-4,
+        )
+        scores = _one_by_one(alike, history, item)
         found = scorer.contributions(newcomers(histories_of([history])), item)
         np.testing.assert_allclose(found, scores[0] - scores[1:], atol=1e-4)
 
@@ -170,6 +178,65 @@ def test_a_part_that_has_no_say_is_not_asked(monkeypatch):
     assert asked == []
     scorer.score(newcomers(histories_of([[1, 2, 3, 4]])))
     assert asked == [1]
+
+
+def popular(scores):
+    return Part(kind="popular", settings={}, tensors={"scores": np.asarray(scores, np.float32)})
+
+
+def test_what_is_popular_has_its_say_and_is_nothing_personal():
+    counts = np.random.default_rng(5).integers(0, 50, N_ITEMS)
+    parts = {"network": a_network(), "linear": a_sparse_model(), "recent": popular(counts)}
+    product = product_of(parts, [[0.0, 0.5, 1.5], [0.7, 0.25, 0.0]], [0.01, 0.5], [1, 3])
+    scorer = make_scorer(product, a_context(), parts)
+    histories = histories_of([[], [-1], [2], [2, 5, 7, 9]])
+    found = scorer.score(newcomers(histories))
+    np.testing.assert_allclose(found, the_formula(product, parts, histories), atol=2e-4)
+    assert scorer.personal(newcomers(histories)).tolist() == [False, False, True, True]
+    for row, personal in enumerate([False, False, True, True]):
+        alone = newcomers(histories.take(np.array([row])))
+        assert scorer.personal(alone).tolist() == [personal]
+    short = newcomers(histories.take(np.array([2])))
+    codes = np.array([3, 11, 0])
+    some = scorer.scores_of(short, codes)
+    np.testing.assert_allclose(some - some[0], (found[2] - found[2, 3])[codes], atol=1e-4)
+    assert [name for name, _ in scorer.voices(short)] == ["network", "linear", "recent"]
+    reached = scorer.voices(short)[-1][1].reached(short, 4)
+    assert sorted(-counts[reached]) == sorted(-counts)[:4]
+    contributions = scorer.contributions(short, 11)
+    without = scorer.voices(short)[-1][1].without_each(short, codes)
+    np.testing.assert_array_equal(without, np.repeat(counts[codes][:, None], 2, axis=1))
+    assert np.isfinite(contributions).all()
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_who_has_no_history_is_answered_by_what_people_begin_with_where_that_is_better(begins, tmp_path):
+    log = predictable_log(80)
+    opened = a_network(n_items=log.n_items)
+    tensors = {**opened.tensors, "opening": np.random.default_rng(3).normal(size=WIDTH).astype(np.float32)}
+    opened = replace(opened, settings={**opened.settings, "opening": True}, tensors=tensors)
+    counts = np.random.default_rng(4).integers(0, 50, log.n_items)
+    product = product_of(["network", "recent"], [[1.0, 0.0]], [0.5], [1])
+    product = replace(product, settings={**product.settings, "begins": begins})
+    parts = {"network": opened, "recent": popular(counts), "blend": product}
+    model = Model(name="blend", config={}, parts=parts, log=log, context=context_of(log))
+    nobody = newcomers(histories_of([[], [-1], [3]]))
+    found = model.scores(nobody)
+    expected = model.context.popularity
+    if begins:
+        logits = make_scorer(opened, model.context).score(nobody)[0] + np.log(np.maximum(counts, 0.5))
+        expected = np.exp(logits - logits.max())
+        expected *= model.context.popularity.max()
+    np.testing.assert_allclose(found[:2], np.tile(expected, (2, 1)), rtol=1e-3)
+    assert (found[:2] >= 0).all()
+    model.save(tmp_path / "b")
+    for one in (model, load(tmp_path / "b")):
+        top = one.recommend_history([[], ["nothing known"], ["i3"]], k=4)
+        assert top.sources == ["fallback:popular", "fallback:popular", "blend"]
+        assert top.codes[0].tolist() == top.codes[1].tolist()
+        best = np.sort(expected)[::-1][:4]
+        np.testing.assert_allclose(np.sort(expected[top.codes[0]])[::-1], best, rtol=1e-6)
+        assert one.reasons(nobody.take(np.array([0])), 3, personal=False) == ["popular now"]
 
 
 def test_scores_far_apart_stay_finite():

@@ -174,6 +174,12 @@ def test_how_parts_were_joined_is_said(held_back, weights, words):
     assert joined_words({"weights": joined, "held_back": held_back}).startswith(words)
 
 
+def test_weights_that_short_histories_have_for_themselves_are_said():
+    joined = {"weights": {"sequential": 1.0, "ials": 0.5}, "held_back": 20, "short_below": 4}
+    words = joined_words(joined)
+    assert words.endswith("on 20 events held back; fewer than 4 events by weights of their own")
+
+
 def test_a_device_that_is_not_here_is_refused_before_the_log_is_read(tmp_path):
     pytest.importorskip("torch")
     for command in (("fit", "-o", tmp_path / "b"), ("compare",)):

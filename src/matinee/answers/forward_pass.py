@@ -147,13 +147,19 @@ class ForwardPass:
         Returns:
             float32, shape (n, width); None where this network has no quicker way than to be asked n times.
         """
-        if not (self.ordered and self._layers) or self.opens or self._places is not None:
+        if not (self.ordered and self._layers) or self._places is not None:
             return None
         if GAP in self._context.sorts:
             # The event after the one that is left out has another one before it.
             return None
-        weights, x = history.weights, self.items[history.items]
         told = self._context.vectors(history)
+        if self.opens:
+            # Without the first event the beginning would be at the time of the second.
+            if self._times is not None:
+                return None
+            told = None if told is None else np.insert(told, 0, np.float32(0.0), axis=0)
+            history = _led(history, len(self.items))
+        weights, x = history.weights, self._read[history.items]
         line = Line(
             x=x if told is None else x + told,
             seconds=None if history.times is None else history.times / 1000.0,

@@ -80,13 +80,27 @@ class Model:
         return self.scorer.at(region) if isinstance(self.scorer, RegionsScorer) else self.scorer
 
     def popular(self, askers: Askers) -> Float32:
-        """How popular each item is where each asker is: float32, shape (askers, items), not to be changed."""
+        """What is popular where each asker is, else `nobody`: float32, (askers, items), not to be changed."""
         if isinstance(self.scorer, RegionsScorer):
             return self.scorer.popular(askers)
-        return np.broadcast_to(self.context.popularity, (len(askers), self.context.n_items))
+        return np.broadcast_to(self.nobody, (len(askers), self.context.n_items))
+
+    @cached_property
+    def nobody(self) -> Float32:
+        """What answers those of whom nothing is known: float32, shape (items,), at least 0.
+
+        Popularity; where the model learnt what people begin with, and that foretells it better (the setting
+        `begins` of the part that answers), the chance that they do, on the scale of popularity.
+        """
+        popularity = self.context.popularity
+        if not self.parts[self.name].settings.get("begins"):
+            return popularity
+        scores = self.scorer.score(newcomers(histories_of([[]])))
+        chances = np.exp(scores[0] - scores[0].max(initial=-np.inf))
+        return np.asarray(chances * popularity.max(initial=0.0), dtype=np.float32)
 
     def scores(self, askers: Askers) -> Float32:
-        """Scores of every item for every asker; popularity where nothing personal can be said.
+        """Scores of every item for every asker; of those of whom nothing is known, those of `nobody`.
 
         Returns:
             float32, shape (askers, items), higher is better. The caller keeps the batch small enough.

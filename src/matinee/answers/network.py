@@ -3,7 +3,8 @@
 score(i) = vector . items[i] / temperature, with the vector from `matinee.answers.forward_pass`. The part's
 tensors are those of a `SequentialNetwork` by its own names, float32; its settings are the config and
 `layers`, `heads`, `gated`, `positions`, `times`, `longest`, `ordered`, `temperature` and, where there are
-any, `opening`, `value_edges` (see `event_context.py`) and `region_names` (see `region_vectors.py`).
+any, `opening` (with `begins` where that foretells first events better than popularity), `value_edges` (see
+`event_context.py`) and `region_names` (see `region_vectors.py`).
 
 Events of unknown items are left out as if they had not happened; of the rest, the last `longest` count, and
 of a set, which has no last ones, any `longest`.

@@ -19,6 +19,7 @@ class PopularScorer:
 
     def __init__(self, part: Part, context: Context) -> None:  # noqa: ARG002 (every scorer is made this way)
         self._scores: Float32 = np.asarray(part.tensors["scores"], dtype=np.float32)
+        self._order: Int64 | None = None
 
     def score(self, askers: Askers) -> Float32:
         """The same scores for each asker."""
@@ -37,6 +38,20 @@ class PopularScorer:
     def contributions(self, asker: Askers, item: int) -> Float32:  # noqa: ARG002 (no event changes a score)
         """Zeros: no event changes a score."""
         return np.zeros(len(asker.histories.items), dtype=np.float32)
+
+    def scores_of(self, asker: Askers, codes: Int64) -> Float32:  # noqa: ARG002 (all are scored alike)
+        """The scores of some items: float32, shape (codes,)."""
+        return np.asarray(self._scores[codes], dtype=np.float32)
+
+    def reached(self, asker: Askers, n: int) -> Int64:  # noqa: ARG002 (all are scored alike)
+        """The n items that are scored highest: int64."""
+        if self._order is None:
+            self._order = np.argsort(-self._scores, kind="stable")
+        return self._order[:n]
+
+    def without_each(self, asker: Askers, items: Int64) -> Float32:
+        """The scores of some items, alike without each event: float32, shape (items, 1 + events)."""
+        return np.repeat(self._scores[items][:, None], 1 + len(asker.histories.items), axis=1)
 
     def similar(self, items: Int32) -> Float32:
         """The popular items for each: popularity knows no likeness."""

@@ -10,7 +10,8 @@ A product of experts (Hinton 2002). The part has no tensors; its settings are
 - `weights`: for each partner a weight for each of these sorts of history, at least 0: for n events of known
   items that of the place `searchsorted(lengths, n, side="right")`;
 - `lift`: what is added to the score of an item without an event, of which the partners know nothing; 0 where
-  it is not there.
+  it is not there;
+- `begins`: whether those of whom nothing is known are answered by the product too, instead of by popularity.
 
 An asker to whom one of the parts has nothing to say is answered by the others.
 """
@@ -25,6 +26,7 @@ import numpy as np
 from matinee.answers.context import Context
 from matinee.answers.decay import known
 from matinee.answers.network import NetworkScorer, last_places, less_each, log_totals
+from matinee.answers.popular import PopularScorer
 from matinee.core.errors import SettingsError
 from matinee.core.promise import Part, Scorer
 from matinee.core.types import Askers, Bool, Float32, Float64, Histories, Int32, Int64
@@ -78,6 +80,8 @@ class ProductScorer:
         # Asking an object whether it keeps a promise takes longer than many an answer: once is enough.
         self._scoring_some = [one if isinstance(one, ScoresSome) else None for one in self._partners]
         _check(self._floors, self._lengths, self._weights, len(self._partners))
+        # What is popular is the same for all: nothing personal.
+        self._telling = [one for one in scorers if not isinstance(one, PopularScorer)]
         self._lift = np.float32(part.settings.get("lift", 0.0))
         self._unwatched: Bool = np.asarray(context.popularity == 0) & bool(self._lift)
         self._raised = np.flatnonzero(self._unwatched)
@@ -153,22 +157,23 @@ class ProductScorer:
     def personal(self, askers: Askers) -> Bool:
         """Whether any part can say anything personal."""
         if len(askers) == 1:
-            return np.array([any(one.personal(askers)[0] for one in (self._network, *self._partners))])
-        found = [scorer.personal(askers) for scorer in (self._network, *self._partners)]
+            return np.array([any(one.personal(askers)[0] for one in self._telling)])
+        found = [scorer.personal(askers) for scorer in self._telling]
         return np.asarray(np.any(found, axis=0), dtype=np.bool_)
 
     def contributions(self, asker: Askers, item: int) -> Float32:
-        """The loss of an item's score when each event is left out: float32, shape (events,)."""
+        """The loss of an item's score when each event is left out, the weights staying what they are.
+
+        Returns:
+            float32, shape (events,).
+        """
         return np.asarray(self.contributions_to(asker, np.array([item]))[0])
 
     def contributions_to(self, asker: Askers, items: Int64) -> Float32:
         """The same for some items: float32, shape (items, events)."""
-        there = known(asker.histories, self._n)
-        left = int(there.sum()) - np.concatenate([np.zeros(1, np.int64), there.astype(np.int64)])
-        weights = self._weights[:, self._sorts(left)]
         scores = self._network.chances_without_each(asker, items).astype(np.float64)
-        for partner, floor, mine in zip(self._partners, self._floors, weights, strict=True):
-            if mine.any():
+        for partner, floor, mine in self._counting(asker):
+            if mine:
                 scores += mine * np.log(np.maximum(self._without_each(partner, asker, items), floor))
         return np.asarray(scores[:, :1] - scores[:, 1:], dtype=np.float32)
 

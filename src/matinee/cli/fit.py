@@ -255,7 +255,9 @@ def joined_words(joined: Mapping[str, Any]) -> str:
     parts = [name for name in joined["weights"] if name != "sequential"]
     words = " x ".join(["network", *(f"{name}^{joined['weights'][name]:g}" for name in parts)])
     if joined["held_back"]:
-        return f"{words}, weights chosen on {counted(joined['held_back'], 'event')} held back"
+        words = f"{words}, weights chosen on {counted(joined['held_back'], 'event')} held back"
+        short = joined.get("short_below")
+        return f"{words}; fewer than {short} events by weights of their own" if short else words
     if joined["held_back"] == 0:
         return f"{words}, all weights 1, for no event was held back to choose them on"
     return f"{words}, weights as they were set" if parts else f"{words} alone"

@@ -161,14 +161,23 @@ def trained_of(model: Model) -> dict[str, Any] | None:
 
 
 def joined_of(model: Model) -> dict[str, Any] | None:
-    """A product's parts with their weights, and on how many events these were chosen; None: no product."""
+    """A product's parts with their weights, and on how many events these were chosen; None: no product.
+
+    The weights are those of long histories; `short_below` says of how many events those are that have others.
+    """
     part = model.parts[model.name]
     if part.kind != "product":
         return None
-    weights = [1.0, *(of_all[0] for of_all in part.settings["weights"])]
+    first, *partners = part.settings["parts"]
+    lengths, weights = part.settings["lengths"], {first: 1.0}
+    for name, of_all in zip(partners, part.settings["weights"], strict=True):
+        # What has a say in short histories alone is told with those.
+        if of_all[-1] or not any(of_all):
+            weights[name] = of_all[-1]
     return {
-        "weights": dict(zip(part.settings["parts"], weights, strict=True)),
+        "weights": weights,
         "held_back": part.settings["held_back"],
+        "short_below": lengths[-1] if len(lengths) > 1 else None,
     }
 
 

@@ -36,6 +36,7 @@ from matinee.recommenders.ials import Ials, IalsConfig
 from matinee.recommenders.network_settings import SequentialConfig
 from matinee.recommenders.network_warm import renamed, warm_of
 from matinee.recommenders.sequential import Sequential
+from matinee.recommenders.short_histories import RECENT, Short, choose_short, recent_part
 from matinee.recommenders.transitions import Transitions, TransitionsConfig
 from matinee.recommenders.update import updated_part
 
@@ -135,7 +136,7 @@ class Blend:
             Stopped: the run was asked to stop.
         """
         run = run or Run()
-        held = hold_out(log, seed)
+        held = self._network().held(log, seed)
         parts = {"sequential": self._network_part(log, held, seed, run)}
         run.tell(Step(share=_TRAINING, doing="closed forms"))
         _heed(run)
@@ -145,7 +146,7 @@ class Blend:
             for name, partner in partners.items()
             if name in _ONCE
         }
-        weights, lift = self._choose(taught, held, parts | once, seed)
+        weights, lift, short = self._choose(taught, held, parts | once, seed)
         parts |= {
             name: once.get(name) or self._kept(_partner_part(partner, log, seed, run))
             for name, partner in partners.items()
@@ -154,6 +155,9 @@ class Blend:
         joined = self._joined(weights, held, log.n_items, parts["sequential"].settings.get("note"))
         if lift is not None:
             joined = replace(joined, settings={**joined.settings, "lift": lift})
+        if short is not None:
+            joined = replace(joined, settings=short.told(joined.settings))
+            parts |= {RECENT: recent_part(log, seed)} if short.joins_recent else {}
         return Model(
             name=self.name,
             config=config_values(self.config),
@@ -184,6 +188,8 @@ class Blend:
         }
         run.tell(Step(share=1.0, doing="joined"))
         joined = model.parts[self.name]
+        if RECENT in joined.settings["parts"]:
+            parts[RECENT] = recent_part(log, seed)
         settings = {key: value for key, value in joined.settings.items() if key != "note"}
         if "note" in network.settings:
             settings["note"] = network.settings["note"]
@@ -243,8 +249,10 @@ class Blend:
 
     def _choose(
         self, taught: Log, held: HeldOut, parts: Mapping[str, Part], seed: int
-    ) -> tuple[list[float], float | None]:
-        """The weights, and how far items that nobody watched are raised; None where nothing is known of them.
+    ) -> tuple[list[float], float | None, Short | None]:
+        """The weights, how far items that nobody watched are raised, and how short histories are joined.
+
+        Nothing is known of such items, and short histories are joined as long ones are, where that is None.
 
         Args:
             taught: the log without what is held out.
@@ -255,17 +263,18 @@ class Blend:
         names, given = self.config.partners, list(self.config.weights)
         strangers = strangers_of(parts["sequential"], taught, seed)
         if not len(held) or not names or (given and strangers is None):
-            return given or [1.0 for _ in names], None
+            return given or [1.0 for _ in names], None, None
         fitted = [parts["sequential"]]
         for name, partner in self._partners().items():
             fitted.append(parts.get(name) or partner.fit(taught, seed=seed).parts[name])
         scorers = [make_scorer(part, context_of(taught)) for part in fitted]
         weights = given or self._best_weights(taught, held, scorers)
-        if strangers is None:
-            return weights, None
         joint = [(_PARTNERS[name][1], weight) for name, weight in zip(names, weights, strict=True)]
+        short = None if given or held.first is None else choose_short(taught, held.first, scorers, joint)
+        if strangers is None:
+            return weights, None, short
         batches = (held.of(rows) for rows in _some(held, taught.n_items))
-        return weights, choose_lift(batches, scorers, joint, strangers)
+        return weights, choose_lift(batches, scorers, joint, strangers), short
 
     def _best_weights(self, taught: Log, held: HeldOut, scorers: Sequence[Scorer]) -> list[float]:
         """The weights by which the events held out are ranked best."""

@@ -34,12 +34,15 @@ class HeldOut:
         askers: who is asked, with the history before the event.
         targets: int32, shape (askers,): the item held back.
         repeats: whether an item of the history is a fair answer.
+        first: the first events of newcomers of whom nothing is learnt (short_histories.py); None: nobody is
+            held back whole.
     """
 
     taught: Bool
     askers: Askers
     targets: Int32
     repeats: bool
+    first: HeldOut | None = None
 
     def __len__(self) -> int:
         """How many are asked."""

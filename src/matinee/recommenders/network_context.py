@@ -195,9 +195,10 @@ def _last_before(histories: Histories, viewers: Int64, moments: Int64) -> Int64:
 
 
 def _asked_at(log: Log, held: HeldOut) -> Int64:
-    """When each viewer's event that is held out happened: int64; the end of time where none is."""
+    """When each viewer's first event that is held out happened: int64; the end of time where none is."""
     moments = np.full(len(log.histories), np.iinfo(np.int64).max)
-    moments[held.askers.viewers] = np.asarray(log.histories.times)[~held.taught]
+    held_out = ~held.taught
+    np.minimum.at(moments, log.histories.rows()[held_out], np.asarray(log.histories.times)[held_out])
     return moments
 
 

@@ -23,13 +23,14 @@ from matinee.core.words import counted
 from matinee.networks.item_content import Described, ItemContent
 from matinee.networks.losses import sampled_loss, softmax_loss, turned_down_loss
 from matinee.networks.sequential import SequentialNetwork
-from matinee.recommenders.held_out import HeldOut, hold_out, without
+from matinee.recommenders.held_out import HeldOut, without
 from matinee.recommenders.network_content import Known, known_of
 from matinee.recommenders.network_context import Context, context_of_log
 from matinee.recommenders.network_cost import network_size
 from matinee.recommenders.network_passes import for_gpu, passes_of, reading_of, rehearsed
 from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved, settings_of
 from matinee.recommenders.network_warm import PASSES, RATE, Warm, warm_vectors
+from matinee.recommenders.short_histories import hold_out_for
 from matinee.recommenders.start_vectors import start_vectors
 from matinee.train.columns import Batch
 from matinee.train.device import Place, find_place, require_on, return_large_memory, threads_for
@@ -65,8 +66,13 @@ def fit_network(
 
         meeting_of(run.processes).tell(_TRAINED, json.dumps(config_values(config)))
     if warm is not None:
-        # Whether items are known by content stays as it was: what goes with it was chosen then.
-        config = replace(config, content=float(warm.part.settings.get("content") or 0.0))
+        # Whether items are known by content, and whether histories have a beginning, stays as it was.
+        before = warm.part.settings
+        config = replace(
+            config,
+            content=float(before.get("content") or 0.0),
+            opening=bool(before.get("opening", False)),
+        )
     trained, known, settings = _trained(config, log, held, seed, run, warm)
     facts: dict[str, Any] = {"passes_made": len(trained.curve), "stopped_early": trained.stopped_early}
     if trained.validation is not None:
@@ -97,7 +103,7 @@ def train_along(log: Callable[[], Log], seed: int, run: Run) -> None:
         return
     read, config = log(), make_config(SequentialConfig, json.loads(text), "sequential")
     with suppress(Ended):
-        _trained(config, read, hold_out(read, seed), seed, run, None)
+        _trained(config, read, hold_out_for(config, read, seed), seed, run, None)
 
 
 def _trained(
@@ -198,7 +204,7 @@ def network_of(
             ordered=ordered,
             dropout=config.dropout or 0.0,
             item_dropout=config.item_dropout or 0.0,
-            opening=config.opening,
+            opening=bool(config.opening),
             content=content,
             id_dropout=config.id_dropout,
             told=told.sizes,

@@ -57,7 +57,7 @@ def reading_of(config: SequentialConfig, log: Log, told: Context, processes: Pro
         batch_events=config.batch_events or 1,
         times=config.times,
         last=config.last,
-        opening=config.opening and log.ordered,
+        opening=bool(config.opening) and log.ordered,
         beside=told.beside,
         processes=processes,
     )

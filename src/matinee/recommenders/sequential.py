@@ -10,19 +10,22 @@ held back from the fit (held_out.py) are no longer foretold better. Answers come
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from matinee.answers.model import Model, model_of
+from matinee.answers.model import Model, context_of, model_of
+from matinee.answers.scorers import make_scorer
 from matinee.core.errors import MissingExtra
 from matinee.core.memory import require
 from matinee.core.promise import Log, Needs, Part
 from matinee.core.run import Run
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
-from matinee.recommenders.held_out import HeldOut, hold_out
+from matinee.recommenders.held_out import HeldOut, hold_out, without
 from matinee.recommenders.network_cost import network_needs
 from matinee.recommenders.network_settings import SequentialConfig
 from matinee.recommenders.network_warm import Warm, warm_of
+from matinee.recommenders.short_histories import begins, hold_out_for
 
 
 class Sequential:
@@ -67,7 +70,7 @@ class Sequential:
             MissingExtra: torch is not installed.
             Stopped: the run was asked to stop.
         """
-        held = hold_out(log, seed)
+        held = self.held(log, seed)
         return model_of(self.name, config_values(self.config), self.part(log, held, seed, run or Run()), log)
 
     def update(self, model: Model, log: Log, *, seed: int = 0, run: Run | None = None) -> Model:
@@ -83,6 +86,10 @@ class Sequential:
         part = self.part(log, held, seed, run or Run(), warm)
         return model_of(self.name, config_values(self.config), part, log)
 
+    def held(self, log: Log, seed: int) -> HeldOut:
+        """What a fit holds back: with an opening, some newcomers whole."""
+        return hold_out_for(self.config, log, seed)
+
     def part(self, log: Log, held: HeldOut, seed: int, run: Run, warm: Warm | None = None) -> Part:
         """The network fitted on all but what is held out; gone on from where it is warm."""
         needed = self.needs(log).memory_bytes * run.processes.local_size
@@ -91,4 +98,13 @@ class Sequential:
             from matinee.recommenders.network_fit import fit_network
         except ImportError as error:
             raise MissingExtra("sequential", self.extra) from error
-        return fit_network(self.config, log, held, seed, run, warm)
+        part = fit_network(self.config, log, held, seed, run, warm)
+        if warm is not None:
+            # Whoever came lately has been learnt from already: what was found of them then stays.
+            known = bool(warm.part.settings.get("begins", False))
+        elif held.first is not None:
+            taught = without(log, held)
+            known = begins(held.first, make_scorer(part, context_of(taught)), taught)
+        else:
+            return part
+        return replace(part, settings={**part.settings, "begins": known})
