@@ -29,6 +29,9 @@ DEFAULT_ROWS = (
     "blend",
 )
 
+# What comes to them where the order of events says nothing, and a network has less to learn from.
+UNORDERED_ROWS = ("ensemble",)
+
 # The same of a log whose target is the value.
 VALUE_ROWS = ("rating_mean", "rating_biases", "rating_knn", "rating_factors", "rating")
 
@@ -61,9 +64,10 @@ def default_rows(log: Any, *, histories: bool = True) -> Rows:
         log: the log.
         histories: whether a model may answer from other people's histories.
     """
+    ranking = DEFAULT_ROWS if log.ordered else (*DEFAULT_ROWS, *UNORDERED_ROWS)
     fed = [
         name
-        for name in (VALUE_ROWS if log.target == RATING else DEFAULT_ROWS)
+        for name in (VALUE_ROWS if log.target == RATING else ranking)
         if name in RECOMMENDERS
         and (name != "friends" or log.friends is not None)
         and (name != "recent" or log.histories.times is not None)

@@ -76,16 +76,21 @@ class HeldOut:
         return replace(self, askers=self.askers.take(rows), targets=self.targets[rows])
 
 
-def hold_out(log: Log, seed: int) -> HeldOut:
+def hold_out(log: Log, seed: int, share: float = _SHARE) -> HeldOut:
     """Hold back one event of some viewers who have three at least.
 
     An event that is to be predicted and that its viewer had not had before, unless repeats are fair.
+
+    Args:
+        log: the log.
+        seed: draws the viewers.
+        share: of the viewers, 2,000 at most.
     """
     histories = log.histories
     random = generator(seed, "held out")
     lengths = histories.lengths
     able = np.flatnonzero(lengths >= _EVENTS)
-    n = min(_MOST, int(np.ceil(_SHARE * len(able))))
+    n = min(_MOST, int(np.ceil(share * len(able))))
     viewers = np.sort(random.choice(able, n, replace=False)) if n else able[:0]
     if log.ordered:
         events = histories.offsets[1:][viewers] - 1
