@@ -174,6 +174,12 @@ def test_how_parts_were_joined_is_said(held_back, weights, words):
     assert joined_words({"weights": joined, "held_back": held_back}).startswith(words)
 
 
+def test_closed_forms_are_said_to_be_added_up():
+    joined = {"weights": {"ials": 1.0, "ease": 0.5}, "held_back": 1877}
+    words = "ials + 0.5 ease, weights chosen on 1,877 events held back"
+    assert joined_words(joined) == words
+
+
 def test_a_device_that_is_not_here_is_refused_before_the_log_is_read(tmp_path):
     pytest.importorskip("torch")
     for command in (("fit", "-o", tmp_path / "b"), ("compare",)):

@@ -165,11 +165,14 @@ def trained_of(model: Model) -> dict[str, Any] | None:
 
 
 def joined_of(model: Model) -> dict[str, Any] | None:
-    """A product's parts with their weights, and on how many events these were chosen; None: no product."""
+    """What is joined with its weights, and on how many events these were chosen; None: one part alone."""
     part = model.parts[model.name]
-    if part.kind != "product":
+    if part.kind == "ensemble":
+        weights = part.settings["weights"]
+    elif part.kind == "product":
+        weights = [1.0, *(of_all[0] for of_all in part.settings["weights"])]
+    else:
         return None
-    weights = [1.0, *(of_all[0] for of_all in part.settings["weights"])]
     return {
         "weights": dict(zip(part.settings["parts"], weights, strict=True)),
         "held_back": part.settings["held_back"],
