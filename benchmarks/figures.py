@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import friends_figures
 import network_figures
 import newcomer_figures
 import online_figures
@@ -246,6 +247,7 @@ def page() -> str:
         HEAD,
         *accuracy(),
         *networks(),
+        *friends_figures.friends_lines(load("friends")),
         *rating_figures.rating_lines(load("ratings")),
         *newcomer_figures.newcomer_lines(load("newcomer")),
         *simulated(),

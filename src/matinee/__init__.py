@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matinee.recipes.fit import fit
     from matinee.recipes.update import update
     from matinee.recommenders.ease import Ease
+    from matinee.recommenders.ensemble import Ensemble
     from matinee.recommenders.friends import Friends
     from matinee.recommenders.graph_filter import GraphFilter
     from matinee.recommenders.ials import Ials
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Ease",
+    "Ensemble",
     "Friends",
     "GraphFilter",
     "Ials",
@@ -63,6 +65,7 @@ __all__ = [
 # Each door and the file behind it.
 _DOORS = {
     "Ease": "matinee.recommenders.ease",
+    "Ensemble": "matinee.recommenders.ensemble",
     "Friends": "matinee.recommenders.friends",
     "GraphFilter": "matinee.recommenders.graph_filter",
     "Ials": "matinee.recommenders.ials",

@@ -180,6 +180,12 @@ def test_weights_that_short_histories_have_for_themselves_are_said():
     assert words.endswith("on 20 events held back; fewer than 4 events by weights of their own")
 
 
+def test_closed_forms_are_said_to_be_added_up():
+    joined = {"weights": {"ials": 1.0, "ease": 0.5}, "held_back": 1877}
+    words = "ials + 0.5 ease, weights chosen on 1,877 events held back"
+    assert joined_words(joined) == words
+
+
 def test_a_device_that_is_not_here_is_refused_before_the_log_is_read(tmp_path):
     pytest.importorskip("torch")
     for command in (("fit", "-o", tmp_path / "b"), ("compare",)):

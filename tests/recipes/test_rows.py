@@ -91,3 +91,9 @@ def test_a_log_without_order_is_said_once(log):
     assert fit_model(unordered, FitOptions(recommender="ease")).facts["note"] == note_of(model)
     board = compare(unordered, ["ease", "item_knn"]).to_json()
     assert sum("no order" in words for words in scoreboard_words(board)) == 1
+
+
+def test_a_log_without_order_is_also_judged_by_the_sum_of_closed_forms():
+    rows = [[0, 1, 2, 3], [1, 2, 3, 4]] * 20
+    assert "ensemble" in default_rows(log_of(rows)).names
+    assert "ensemble" not in default_rows(log_of(rows, order="order")).names

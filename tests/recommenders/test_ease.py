@@ -9,5 +9,6 @@ class TestEase(RecommenderTests):
         "decay": (0.7, 0.95),
         "threshold": (0.01, 0.5),
         "features": (0, 3),
+        "dropout": (0.0, 0.5),
         "negative": (0.0, 1.0),
     }

@@ -5,6 +5,10 @@ x = A^-1 sum_j c_j y_j,   A = unobserved * Y'Y + sum_j c_j y_j y_j' + ridge(n) *
 over the n items j of the history, with c_j the weight of item j's strongest event, y_j its factors (tensor
 `items`, float32, shape (items, factors)) and ridge(n) = ridge * (n + unobserved * items) ** exponent
 (Hu, Koren, Volinsky 2008; Rendle et al. 2021, "Revisiting the performance of iALS", section 4).
+
+Where the part has factors of viewers too (tensor `links`, float32, shape (viewers, factors)), an asker's
+friends are told like further events, of weight `friends` times the link's, and "items" in the formulas counts
+both.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import numpy as np
 from scipy.linalg.lapack import sposv
 
 from matinee.answers.context import Context
+from matinee.answers.links import links_of
 from matinee.answers.network import last_places, less_each
 from matinee.answers.taste import Sparse, blocks, event_weights, strongest_events, taste_matrix
 from matinee.core.promise import Part
@@ -35,10 +40,16 @@ class FactorsScorer:
         self._ridge = float(settings["ridge"])
         self._exponent = float(settings["exponent"])
         self._items: Float32 = np.asarray(part.tensors["items"], dtype=np.float32)
-        self._gram: Float32 = self._unobserved * (self._items.T @ self._items)
-        self._known: Bool = np.any(self._items != 0, axis=1)
-        self._asked: tuple[Histories, Float32] | None = None
-        self._without: tuple[Histories, Float32] | None = None
+        self._links = part.tensors.get("links")
+        self._link = float(settings.get("friends", 0.0))
+        self._friends = context.friends
+        # What can be in what is told of an asker: items, then friends.
+        columns = self._items if self._links is None else np.concatenate([self._items, self._links])
+        self._columns: Float32 = columns.astype(np.float32, copy=False)
+        self._gram: Float32 = self._unobserved * (self._columns.T @ self._columns)
+        self._known: Bool = np.any(self._columns != 0, axis=1)
+        self._asked: tuple[Histories, Int64, Float32] | None = None
+        self._without: tuple[Histories, Int64, Float32] | None = None
 
     @property
     def item_vectors(self) -> Float32:
@@ -48,10 +59,10 @@ class FactorsScorer:
     def asked(self, asker: Askers) -> Float32:
         """The factors of one asker: float32, shape (factors,). Asked for again, they are what they were."""
         asked = self._asked
-        if asked is None or asked[0] is not asker.histories:
-            asked = asker.histories, self._solved_alone(asker.histories)
+        if asked is None or asked[0] is not asker.histories or asked[1] is not asker.viewers:
+            asked = asker.histories, asker.viewers, self._solved_alone(*self._told(asker))
             self._asked = asked
-        return asked[1]
+        return asked[2]
 
     def scores_of(self, asker: Askers, codes: Int64) -> Float32:
         """One asker's scores of some items: float32, shape (codes,)."""
@@ -61,40 +72,41 @@ class FactorsScorer:
         """The inner product of each asker's factors with every item's."""
         if len(askers) == 1:
             return np.asarray(self.asked(askers) @ self._items.T, dtype=np.float32)[None]
-        history = taste_matrix(askers.histories, self._n_items, self._decay)
-        factors = solve_rows(history, self._items, self._gram, self._ridges(history))
+        history = self._matrix(*self._told(askers))
+        factors = solve_rows(history, self._columns, self._gram, self._ridges(history))
         return np.asarray(factors @ self._items.T, dtype=np.float32)
 
     def personal(self, askers: Askers) -> Bool:
-        """Whether an asker's history has an item with factors."""
+        """Whether an asker's history has an item with factors, or the asker a friend with any."""
+        told, _ = self._told(askers)
         if len(askers) == 1:
-            return np.array([self._known[askers.histories.items].any()])
-        rows = askers.histories.rows()[self._known[askers.histories.items]]
+            return np.array([self._known[told.items].any()])
+        rows = told.rows()[self._known[told.items]]
         return np.bincount(rows, minlength=len(askers)) > 0
 
     def contributions(self, asker: Askers, item: int) -> Float32:
         """What each event adds to the score: c_j y_j' A^-1 y_i (Hu et al. section 5).
 
         Returns:
-            float32, shape (events,), adding up to the score; of several events of one item the strongest
-            has all.
+            float32, shape (events,), adding up to the score short of what friends add; of several events of
+            one item the strongest has all.
         """
         return np.asarray(self.contributions_to(asker, np.array([item]))[0])
 
     def contributions_to(self, asker: Askers, items: Int64) -> Float32:
         """The same for some items: float32, shape (items, events)."""
-        one = asker.histories
+        one, decay = self._told(asker)
         parts = np.zeros((len(items), len(one.items)), dtype=np.float32)
-        weights = event_weights(one, self._decay)
+        weights = event_weights(one, decay)
         events = strongest_events(one, weights)
         if not len(events):
             return parts
-        observed: Float64 = self._items[one.items[events]].astype(np.float64)
-        ridge = self._ridges(taste_matrix(one, self._n_items, self._decay))[0]
+        observed: Float64 = self._columns[one.items[events]].astype(np.float64)
+        ridge = self._ridges(self._matrix(one, decay))[0]
         matrix = self._gram + (observed.T * weights[events]) @ observed + ridge * np.eye(len(self._gram))
         solved = np.linalg.solve(matrix, self._items[items].T)
         parts[:, events] = (weights[events][:, None] * (observed @ solved)).T
-        return parts
+        return parts[:, : len(asker.histories.items)]
 
     def without_each(self, asker: Askers, items: Int64) -> Float32:
         """One asker's scores of some items, then those without each event: float32, (items, 1 + events).
@@ -103,13 +115,14 @@ class FactorsScorer:
         lose nothing; an asker's further items take no more than a product.
         """
         solved, places = self._without, last_places(asker.histories)
-        if solved is None or solved[0] is not asker.histories:
+        if solved is None or solved[0] is not asker.histories or solved[1] is not asker.viewers:
             shorter = less_each(asker.histories, places)
-            matrix = taste_matrix(shorter, self._n_items, self._decay)
-            factors = solve_rows(matrix, self._items, self._gram, self._ridges(matrix))
-            solved = asker.histories, factors
+            copies = Askers(histories=shorter, viewers=np.repeat(asker.viewers, len(shorter)))
+            matrix = self._matrix(*self._told(copies))
+            factors = solve_rows(matrix, self._columns, self._gram, self._ridges(matrix))
+            solved = asker.histories, asker.viewers, factors
             self._without = solved
-        found = self._items[items] @ solved[1].T
+        found = self._items[items] @ solved[2].T
         scores = np.repeat(found[:, :1], 1 + len(asker.histories.items), axis=1)
         scores[:, 1 + places] = found[:, 1:]
         return np.asarray(scores, dtype=np.float32)
@@ -120,20 +133,43 @@ class FactorsScorer:
         directions = self._items / np.maximum(lengths, 1e-12)
         return np.asarray(directions[items] @ directions.T, dtype=np.float32)
 
-    def _solved_alone(self, history: Histories) -> Float32:
+    def _told(self, askers: Askers) -> tuple[Histories, float]:
+        """What the factors are solved from, with the decay left to do: histories, and friends after them.
+
+        A friend's code stands behind the items'; friends decay with nothing.
+        """
+        if self._links is None or not self._link or self._friends is None:
+            return askers.histories, self._decay
+        links = links_of(self._friends, askers.viewers, len(self._links))
+        histories = askers.histories
+        weights = event_weights(histories, self._decay)
+        rows = np.concatenate([histories.rows(), np.repeat(np.arange(len(askers)), np.diff(links.indptr))])
+        order = np.argsort(rows, kind="stable")
+        items = np.concatenate([histories.items, self._n_items + links.indices])
+        told = Histories(
+            items=items[order].astype(np.int32),
+            offsets=histories.offsets + links.indptr,
+            weights=np.concatenate([weights, np.float32(self._link) * links.data])[order],
+        )
+        return told, 1.0
+
+    def _matrix(self, told: Histories, decay: float) -> Sparse:
+        return taste_matrix(told, len(self._columns), decay)
+
+    def _solved_alone(self, history: Histories, decay: float) -> Float32:
         """The factors of one asker: float32, shape (factors,)."""
-        if self._decay >= 1.0 and history.weights is None:
+        if decay >= 1.0 and history.weights is None:
             items = np.unique(history.items)
             weights = np.ones(len(items), np.float32)
         else:
-            all_weights = event_weights(history, self._decay)
+            all_weights = event_weights(history, decay)
             events = strongest_events(history, all_weights)
             items, weights = history.items[events], all_weights[events]
         spectrum, axes = self._axes
         if not len(items):
             return np.zeros(len(spectrum), np.float32)
-        ridge = self._ridge * (len(items) + self._unobserved * self._n_items) ** self._exponent
-        observed, diagonal = self._items[items] @ axes, spectrum + np.float32(ridge)
+        ridge = self._ridge * (len(items) + self._unobserved * len(self._columns)) ** self._exponent
+        observed, diagonal = self._columns[items] @ axes, spectrum + np.float32(ridge)
         if len(items) >= len(spectrum):
             solved = _solve_one(observed, weights, diagonal)
         else:

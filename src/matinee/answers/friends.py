@@ -18,6 +18,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from matinee.answers.context import Context
+from matinee.answers.links import links_of
 from matinee.answers.taste import (
     Sparse,
     blocks,
@@ -28,7 +29,7 @@ from matinee.answers.taste import (
     taste_matrix,
 )
 from matinee.core.promise import Part
-from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64, Ragged
+from matinee.core.types import Askers, Bool, Float32, Histories, Int32, Int64
 
 # Histories laid beside friends': at most this many entries at a time.
 _ENTRIES = 4_000_000
@@ -136,13 +137,7 @@ class FriendsScorer:
 
     def _links(self, viewers: Int64) -> Sparse:
         """Each asker's friends: sparse float32 link weights, shape (askers, viewers)."""
-        chosen = Ragged(values=np.zeros(0, np.int32), offsets=np.zeros(len(viewers) + 1, np.int64))
-        weights = np.zeros(0, np.float32)
-        if self._friends is not None and len(self._friends):
-            chosen, weights = _take(self._friends, viewers)
-        links = csr_matrix((weights, chosen.values, chosen.offsets), shape=(len(viewers), len(self._lengths)))
-        links.sum_duplicates()
-        return links
+        return links_of(self._friends, viewers, len(self._lengths))
 
     def _weights(self, askers: Askers) -> Iterator[tuple[slice, Sparse]]:
         """What each friend counts for each asker: blocks of sparse float32 rows, shape (askers, viewers)."""
@@ -175,17 +170,6 @@ class FriendsScorer:
     def _total(self, weights: Sparse) -> Float32:
         """The weight of an asker's friends and of everybody: float32, shape (askers,), above 0."""
         return np.asarray(weights.sum(axis=1), dtype=np.float32).ravel() + np.float32(self._backoff + 1e-12)
-
-
-def _take(friends: Ragged, viewers: Int64) -> tuple[Ragged, Float32]:
-    """The friends of some viewers with their weights; a code that the fit doesn't know has none."""
-    known = (viewers >= 0) & (viewers < len(friends))
-    at = np.where(known, viewers, 0)
-    lengths = np.where(known, friends.offsets[at + 1] - friends.offsets[at], 0)
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
-    picked = np.repeat(friends.offsets[at] - offsets[:-1], lengths) + np.arange(offsets[-1])
-    weights = np.ones(len(picked), np.float32) if friends.weights is None else friends.weights[picked]
-    return Ragged(values=friends.values[picked], offsets=offsets), weights
 
 
 def _best_of(weights: Sparse) -> Sparse:

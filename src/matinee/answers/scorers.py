@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from matinee.answers.context import Context
+from matinee.answers.ensemble import EnsembleScorer
 from matinee.answers.factors import FactorsScorer
 from matinee.answers.friends import FriendsScorer
 from matinee.answers.linear import LinearScorer
@@ -33,6 +34,7 @@ SCORERS: dict[str, Callable[[Part, Context], Scorer]] = {
 
 # Those that are made of the scorers of other parts, in the order of the part's setting `parts`.
 JOINED: dict[str, Callable[[Part, Context, Sequence[Scorer]], Scorer]] = {
+    "ensemble": EnsembleScorer,
     "product": ProductScorer,
 }
 

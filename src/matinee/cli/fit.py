@@ -251,9 +251,15 @@ def _typed(value: Any) -> str:
 
 
 def joined_words(joined: Mapping[str, Any]) -> str:
-    """Which parts were joined and how: `network x transitions^1.5 x ials^0.5, weights chosen on ...`."""
-    parts = [name for name in joined["weights"] if name != "sequential"]
-    words = " x ".join(["network", *(f"{name}^{joined['weights'][name]:g}" for name in parts)])
+    """Which parts were joined and how: `network x transitions^1.5 x ials^0.5, weights chosen on ...`.
+
+    Without a network they are added: `ials + 0.5 ease`.
+    """
+    weights = joined["weights"]
+    parts = [name for name in weights if name != "sequential"]
+    words = " x ".join(["network", *(f"{name}^{weights[name]:g}" for name in parts)])
+    if "sequential" not in weights:
+        words = " + ".join(name if weights[name] == 1 else f"{weights[name]:g} {name}" for name in parts)
     if joined["held_back"]:
         words = f"{words}, weights chosen on {counted(joined['held_back'], 'event')} held back"
         short = joined.get("short_below")

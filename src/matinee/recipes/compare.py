@@ -84,7 +84,8 @@ def compare(  # noqa: PLR0913 (the public door: each is a choice of its own)
     Args:
         log: the log.
         recommenders: names; None: popularity, recent, friends if given, user_knn, item_knn, ease,
-            transitions, sequential, blend, as far as what they need is installed.
+            transitions, sequential, blend, and of a log without order ensemble, as far as what they need is
+            installed.
         protocol: how to divide the log (`split_log`); None: the one that the log supports best.
         test: a test log of its own, or its file.
         targets: in a time-split, "next" or "successive".

@@ -107,20 +107,19 @@ def write_handover(
         homes: int64, shape (viewers,): the home of each viewer, where some fits are of one home's alone.
     """
     log, written = split.log, _Histories(folder)
-    logs = {"train": written.place(split.train.histories)}
+    parts = {"train": split.train}
     if both:
-        logs["train_and_validation"] = written.place(split.train_and_validation.histories)
+        parts["train_and_validation"] = split.train_and_validation
     if whole:
-        logs["everything"] = written.place(log.histories)
-        _write_ragged(folder / "negatives-everything", log.negatives)
+        parts["everything"] = log
+    logs = {name: written.place(part.histories) for name, part in parts.items()}
     _write(folder / "homes.npy", homes)
     _write_table(folder / "viewers.arrow", pa.table({"id": log.viewers.arrow}))
     _write_table(folder / "items.arrow", pa.table({"id": log.items.arrow}))
     _write_table(folder / "item_table.arrow", log.item_table)
     if log.viewer_table is not None:
         _write_table(folder / "viewer_table.arrow", log.viewer_table)
-    for name in logs:
-        part: InteractionLog = getattr(split, name)
+    for name, part in parts.items():
         _write_ragged(folder / f"negatives-{name}", part.negatives)
         _write(folder / f"negative_times-{name}.npy", part.negative_times)
     _write_ragged(folder / "friends", log.friends)

@@ -29,6 +29,9 @@ DEFAULT_ROWS = (
     "blend",
 )
 
+# What comes to them where the order of events says nothing, and a network has less to learn from.
+UNORDERED_ROWS = ("ensemble",)
+
 # The same of a log whose target is the value.
 VALUE_ROWS = ("rating_mean", "rating_biases", "rating_knn", "rating_factors", "rating")
 
@@ -61,9 +64,10 @@ def default_rows(log: Any, *, histories: bool = True) -> Rows:
         log: the log.
         histories: whether a model may answer from other people's histories.
     """
+    ranking = DEFAULT_ROWS if log.ordered else (*DEFAULT_ROWS, *UNORDERED_ROWS)
     fed = [
         name
-        for name in (VALUE_ROWS if log.target == RATING else DEFAULT_ROWS)
+        for name in (VALUE_ROWS if log.target == RATING else ranking)
         if name in RECOMMENDERS
         and (name != "friends" or log.friends is not None)
         and (name != "recent" or log.histories.times is not None)
@@ -161,19 +165,22 @@ def trained_of(model: Model) -> dict[str, Any] | None:
 
 
 def joined_of(model: Model) -> dict[str, Any] | None:
-    """A product's parts with their weights, and on how many events these were chosen; None: no product.
+    """What is joined with its weights, and on how many events these were chosen; None: one part alone.
 
     The weights are those of long histories; `short_below` says of how many events those are that have others.
     """
     part = model.parts[model.name]
-    if part.kind != "product":
+    if part.kind == "ensemble":
+        weights, lengths = dict(zip(part.settings["parts"], part.settings["weights"], strict=True)), []
+    elif part.kind == "product":
+        first, *partners = part.settings["parts"]
+        lengths, weights = part.settings["lengths"], {first: 1.0}
+        for name, of_all in zip(partners, part.settings["weights"], strict=True):
+            # What has a say in short histories alone is told with those.
+            if of_all[-1] or not any(of_all):
+                weights[name] = of_all[-1]
+    else:
         return None
-    first, *partners = part.settings["parts"]
-    lengths, weights = part.settings["lengths"], {first: 1.0}
-    for name, of_all in zip(partners, part.settings["weights"], strict=True):
-        # What has a say in short histories alone is told with those.
-        if of_all[-1] or not any(of_all):
-            weights[name] = of_all[-1]
     return {
         "weights": weights,
         "held_back": part.settings["held_back"],

@@ -11,6 +11,7 @@ from matinee.core.errors import unknown_name
 from matinee.core.promise import Recommender
 from matinee.recommenders.blend import Blend
 from matinee.recommenders.ease import Ease
+from matinee.recommenders.ensemble import Ensemble
 from matinee.recommenders.friends import Friends
 from matinee.recommenders.graph_filter import GraphFilter
 from matinee.recommenders.ials import Ials
@@ -28,6 +29,7 @@ from matinee.recommenders.user_knn import UserKnn
 RECOMMENDERS: dict[str, type[Any]] = {
     "blend": Blend,
     "ease": Ease,
+    "ensemble": Ensemble,
     "friends": Friends,
     "graph_filter": GraphFilter,
     "ials": Ials,

@@ -6,6 +6,10 @@ latest events of the asker count most, `decay` lets two events of one history co
 they are (G sums decay ** distance, which stays positive definite). Where the log has no order, neither is
 used.
 
+Where a share p of each history is left out at random while the weights are learnt (`dropout`; Steck,
+"Autoencoders that don't overfit towards the identity", NeurIPS 2020), the ridge of an item grows by
+G_jj * p / (1 - p): in expectation, so nothing is drawn.
+
 What viewers turned down lowers the targets (noes.py): with B the sum of c * x n' over histories x and what
 they turned down n, W_ij = -P_ij (1 - (PB)_jj) / P_jj - (PB)_ij off the diagonal.
 
@@ -56,6 +60,8 @@ class EaseConfig:
         features: solve each item on so many others that go with it most, as far as there are; 0: on all;
             none: on 100 where that is quicker or memory is short, else on all.
         negative: what a no to an item takes from what speaks for it; 1 undoes one viewer who had it.
+        dropout: share of a history that the weights must do without; more trusts what was watched often
+            less, and evens out how far frequent and rare items are trusted.
     """
 
     ridge: float = 100.0
@@ -64,6 +70,7 @@ class EaseConfig:
     threshold: float = 0.02
     features: int | None = None
     negative: float = 0.3
+    dropout: float = 0.0
 
 
 class Ease:
@@ -117,7 +124,9 @@ def set_part(log: Log, config: EaseConfig) -> Part:
         targets = gram.copy() if noes is None else (gram - noes).tocsr()
         targets.setdiag(0.0)
         targets.eliminate_zeros()
-        tensors = sparse_tensors(solve_local(gram, targets, config.ridge, features))
+        diagonal = np.asarray(gram.diagonal(), np.float32)
+        ridges = _ridges(diagonal, config) if config.dropout else config.ridge
+        tensors = sparse_tensors(solve_local(gram, targets, ridges, features))
         return Part(kind="linear", settings=settings, tensors=tensors)
     tensors, times = _solved(log, config, noes)
     settings |= {"ridge_used": config.ridge * times}
@@ -132,7 +141,8 @@ def _solved(log: Log, config: EaseConfig, noes: Any | None) -> tuple[dict[str, N
     square = np.empty((len(joint), len(joint)), np.float32)
     for start in range(0, len(joint), _ROWS):
         square[start : start + _ROWS] = gram.rows(joint[start : start + _ROWS], joint).toarray()
-    lower, times = factor(square, config.ridge)
+    ridges = _ridges(gram.diagonal, config)
+    lower, times = factor(square, ridges[joint])
     inverse = inverted(lower)
     if not len(others):
         return {"weights": _joint_weights(inverse, noes)}, times
@@ -142,7 +152,7 @@ def _solved(log: Log, config: EaseConfig, noes: Any | None) -> tuple[dict[str, N
         targets = targets - noes[others][:, joint]
     weights[:, others] = (targets @ inverse).T
     weights[:, joint] = _joint_weights(inverse, None if noes is None else noes[joint][:, joint].tocsr())
-    return tensors_of(joint, weights, _alone(gram, others, config.ridge, noes)), times
+    return tensors_of(joint, weights, _alone(gram, others, ridges, noes)), times
 
 
 def _joint_weights(inverse: Float32, noes: Any | None) -> Float32:
@@ -162,7 +172,13 @@ def _joint_weights(inverse: Float32, noes: Any | None) -> Float32:
     return weights
 
 
-def _alone(gram: Gram, others: Int64, ridge: float, noes: Any | None) -> Any:
+def _ridges(diagonal: Float32, config: EaseConfig) -> Float32:
+    """What is added to the diagonal of G: float32, shape (items,)."""
+    extra = np.float32(config.dropout / (1.0 - config.dropout))
+    return np.asarray(np.float32(config.ridge) + extra * diagonal, dtype=np.float32)
+
+
+def _alone(gram: Gram, others: Int64, ridges: Float32, noes: Any | None) -> Any:
     """Weights of the items that are solved alone: scipy CSR, shape (items, items)."""
     import scipy.sparse
 
@@ -173,7 +189,7 @@ def _alone(gram: Gram, others: Int64, ridge: float, noes: Any | None) -> Any:
     spread = scipy.sparse.csr_matrix(
         (np.ones(len(others), np.float32), (others, np.arange(len(others)))), shape=(n, len(others))
     )
-    factors = (1.0 / (gram.diagonal[others] + ridge)).astype(np.float32)
+    factors = (1.0 / (gram.diagonal[others] + ridges[others])).astype(np.float32)
     rows.data = rows.data * np.repeat(factors, np.diff(rows.indptr))
     rows.data[rows.indices == np.repeat(others, np.diff(rows.indptr))] = 0.0
     rows.eliminate_zeros()
@@ -230,6 +246,8 @@ def _check(config: EaseConfig) -> None:
         raise SettingsError(f"ease needs a ridge above 0, found {config.ridge}.")
     if config.negative < 0.0:
         raise SettingsError(f"ease needs negative of at least 0, found {config.negative}.")
+    if not 0.0 <= config.dropout < 1.0:
+        raise SettingsError(f"ease needs a dropout of at least 0 and below 1, found {config.dropout}.")
     if config.features is not None and config.features < 0:
         raise SettingsError(f"ease needs features of 0 or more, or none, found {config.features}.")
 

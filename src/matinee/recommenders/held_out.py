@@ -79,7 +79,7 @@ class HeldOut:
         return replace(self, askers=self.askers.take(rows), targets=self.targets[rows])
 
 
-def hold_out(log: Log, seed: int, fresh: Bool | None = None) -> HeldOut:
+def hold_out(log: Log, seed: int, fresh: Bool | None = None, *, share: float = _SHARE) -> HeldOut:
     """Hold back one event of some viewers who have three at least.
 
     An event that is to be predicted and that its viewer had not had before, unless repeats are fair.
@@ -88,13 +88,14 @@ def hold_out(log: Log, seed: int, fresh: Bool | None = None) -> HeldOut:
         log: the log.
         seed: draws viewers, and their events where they have no order.
         fresh: bool, shape (events,): only these may be held back; None: all.
+        share: of the viewers, 2,000 at most.
     """
     histories = log.histories
     random = generator(seed, "held out")
     able = np.flatnonzero(histories.lengths >= _EVENTS)
     if fresh is not None:
         able = able[_able(histories, fresh, log.ordered)[able]]
-    n = min(_MOST, int(np.ceil(_SHARE * len(able))))
+    n = min(_MOST, int(np.ceil(share * len(able))))
     viewers = np.sort(random.choice(able, n, replace=False)) if n else able[:0]
     if log.ordered:
         events = histories.offsets[1:][viewers] - 1

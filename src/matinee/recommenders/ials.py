@@ -10,6 +10,12 @@ sum over watched (s - x_u . y_i)^2 + unobserved * sum over all (x_u . y_i)^2
     + ridge * sum over u of (n_u + unobserved * items) ** exponent * |x_u|^2, and likewise over items.
 
 Only the items' factors are kept: an asker's are solved from their history (`matinee.answers.factors`).
+
+Where `friends` is above 0 and the log knows friends, a friend is one more thing that a viewer may have: each
+viewer has a column beside the items, with an entry of weight `friends` times the link's for each friend, so
+that viewers with the same friends come to lie near each other, and near what these watch (collective matrix
+factorisation; Ma et al. 2008, "SoRec"). These columns' factors are kept too, as tensor `links`, and an asker
+who has friends and no history is answered from them alone.
 """
 
 from __future__ import annotations
@@ -18,8 +24,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.sparse import csr_matrix, hstack
 
 from matinee.answers.factors import ridges, solve_rows
+from matinee.answers.links import links_of
 from matinee.answers.model import Model, model_of
 from matinee.answers.taste import Sparse, taste_matrix
 from matinee.answers.turned_down import noes_matrix, taught, turned
@@ -46,6 +54,8 @@ class IalsConfig:
         decay: what each later event multiplies an event of the asker's history with; less forgets faster.
             Not used where the log has no order.
         negative: weight of what was turned down, as a zero; more keeps it further from the like-minded.
+        friends: what a friend weighs beside an event; more trusts the company that a viewer keeps, 0 does
+            not look at it. Not used where the log has no friends.
     """
 
     factors: int = 64
@@ -55,6 +65,7 @@ class IalsConfig:
     exponent: float = 1.0
     decay: float = 0.8
     negative: float = 1.0
+    friends: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what factorises nothing."""
@@ -66,8 +77,9 @@ class IalsConfig:
                 raise SettingsError(f"ials needs {name} above 0, found {getattr(self, name)}.")
         if not 0.0 < self.decay <= 1.0:
             raise SettingsError(f"ials needs a decay above 0 and at most 1, found {self.decay}.")
-        if self.negative < 0:
-            raise SettingsError(f"ials needs negative of at least 0, found {self.negative}.")
+        for name in ("negative", "friends"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"ials needs {name} of at least 0, found {getattr(self, name)}.")
 
 
 class Ials:
@@ -90,6 +102,8 @@ class Ials:
         """Predict what a fit will take."""
         k, events = self.config.factors, len(log.histories.items)
         rows = len(log.histories) + log.n_items
+        if self.config.friends and log.friends is not None:
+            events, rows = events + len(log.friends.values), rows + len(log.histories)
         flops = self.config.epochs * (4.0 * events * k**2 + rows * k**3)
         return Needs(memory_bytes=60 * events + 8 * k * rows + 2**27, cpu_s=flops / 1e10 + 1e-6 * events)
 
@@ -108,34 +122,52 @@ class Ials:
             log: the log.
             seed: draws the factors that the first of all passes starts from.
             start: float32, shape (items, factors): nearly the factors already, of which one pass makes those
-                of this log; None: all passes are made.
+                of this log; None, or where friends are factorised too: all passes are made.
 
         Raises:
             TooLarge: the fit would need more memory than there is.
         """
         require(self.needs(log).memory_bytes, f"ials with {self.config.factors} factors", "set fewer factors")
         watched = taste_matrix(log.histories, log.n_items)
-        known = taught(watched, noes_matrix(log.negatives, log.n_items), self.config.negative)
-        if start is None:
-            items = self._factorise(*known, self._drawn(log.n_items, seed), self.config.epochs)
+        had, targets = taught(watched, noes_matrix(log.negatives, log.n_items), self.config.negative)
+        both, targets = self._beside(had, targets, log)
+        columns = both.shape[1]
+        if start is None or columns > log.n_items:
+            found = self._factorise(both, targets, self._drawn(columns, seed), self.config.epochs)
         else:
-            items = self._factorise(*known, start.copy(), 1)
+            found = self._factorise(both, targets, start.copy(), 1)
+        tensors = {"items": found[: log.n_items]}
+        if columns > log.n_items:
+            tensors["links"] = found[log.n_items :]
         settings: dict[str, Any] = config_values(self.config)
         if not log.ordered:
             settings |= {"decay": 1.0, "note": UNORDERED}
-        return Part(kind="factors", settings=settings, tensors={"items": items})
+        return Part(kind="factors", settings=settings, tensors=tensors)
 
-    def _drawn(self, n_items: int, seed: int) -> Float32:
+    def _beside(self, had: Sparse, targets: Float32 | None, log: Log) -> tuple[Sparse, Float32 | None]:
+        """What viewers have, with a column for each friend after the items, and the target of each entry."""
+        if not self.config.friends or log.friends is None:
+            return had, targets
+        viewers = len(log.histories)
+        links = links_of(log.friends, np.arange(viewers), viewers) * np.float32(self.config.friends)
+        both = hstack([had, links], format="csr", dtype=np.float32)
+        if targets is None:
+            return both, None
+        wanted = csr_matrix((targets, had.indices, had.indptr), shape=had.shape)
+        ones = csr_matrix((np.ones_like(links.data), links.indices, links.indptr), shape=links.shape)
+        return both, np.asarray(hstack([wanted, ones], format="csr", dtype=np.float32).data)
+
+    def _drawn(self, columns: int, seed: int) -> Float32:
         random = generator(seed, self.name)
-        items: Float32 = random.standard_normal((n_items, self.config.factors), dtype=np.float32)
-        items *= np.float32(0.1 / np.sqrt(self.config.factors))
-        return items
+        drawn: Float32 = random.standard_normal((columns, self.config.factors), dtype=np.float32)
+        drawn *= np.float32(0.1 / np.sqrt(self.config.factors))
+        return drawn
 
     def _factorise(self, watched: Sparse, targets: Float32 | None, items: Float32, passes: int) -> Float32:
-        """The items' factors: float32, shape (items, factors); zeros for an item that nobody watched.
+        """The columns' factors: float32, shape (columns, factors); zeros for an item that nobody watched.
 
         Args:
-            watched: who watched what.
+            watched: who watched what, and who is whose friend.
             targets: what each of its entries is worth.
             items: factors to start from; overwritten.
             passes: how many are made.

@@ -151,13 +151,13 @@ def _mirror(matrix: NDArray[Any], from_upper: bool = False) -> None:
         source[start:stop, stop:] = source[stop:, start:stop].T
 
 
-def solve_local(gram: Any, targets: Any, ridge: float, features: int) -> Any:
+def solve_local(gram: Any, targets: Any, ridge: Float32 | float, features: int) -> Any:
     """Solve each target on its few strongest features.
 
     Args:
         gram: scipy CSR, symmetric, shape (n, n).
         targets: scipy CSR of T transposed, shape (items, n).
-        ridge: what is added to the diagonal.
+        ridge: what is added to the diagonal: one number, or one per feature.
         features: the most features of a target, those with the largest |t| / sqrt(g + ridge).
 
     Returns:
@@ -177,7 +177,7 @@ def solve_local(gram: Any, targets: Any, ridge: float, features: int) -> Any:
         if not len(among):
             continue
         small = _submatrix(gram, among, place)
-        small[np.diag_indices(len(among))] += ridge
+        small[np.diag_indices(len(among))] += ridge if isinstance(ridge, float) else ridge[among]
         rows.append(among)
         columns.append(np.full(len(among), j, np.int32))
         values.append(np.linalg.solve(small, wanted.astype(np.float64)).astype(np.float32))

@@ -72,7 +72,8 @@ class ReadyBundle:
     @cached_property
     def personal_beyond_history(self) -> bool:
         """Whether it answers a viewer of the fit by more than a history: by noes, friends, other people."""
-        return self.model.log.negatives is not None or needs_people(self.model)
+        links = any("links" in part.tensors for part in self.model.parts.values())
+        return self.model.log.negatives is not None or needs_people(self.model) or links
 
     @cached_property
     def watchers(self) -> tuple[Int32, Int64]:
