@@ -65,6 +65,10 @@ class SequentialNetwork(nn.Module):
             it asks for is the first event.
         content: what items are like by what they are, added to their own vectors; None: nothing is.
         id_dropout: with content, share of the items that a step of training knows by their content alone.
+
+    Attributes:
+        by_rows: whether what is read of the items gives a sparse gradient, of the rows that were read alone;
+            not with content, which every row hangs on.
     """
 
     def __init__(  # noqa: PLR0913 (plain arguments, so that it can be built by hand)
@@ -88,7 +92,7 @@ class SequentialNetwork(nn.Module):
         id_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.ordered = ordered
+        self.ordered, self.by_rows = ordered, False
         self.content, self.id_dropout = content, id_dropout
         self.items = nn.Parameter(torch.empty(n_items, width))
         self.opening = nn.Parameter(torch.empty(width)) if ordered and opening else None
@@ -132,7 +136,7 @@ class SequentialNetwork(nn.Module):
         table = self.table() if table is None else table
         if self.asking is not None:
             return self._asked(histories, table, self.asking)
-        x = nn.functional.embedding(histories.items, table)
+        x = nn.functional.embedding(histories.items, table, sparse=self.by_rows)
         if self.opening is not None:
             x = torch.cat([self.opening.expand(len(x), 1, -1), x], dim=1)
             histories = _opened(histories)
@@ -161,7 +165,7 @@ class SequentialNetwork(nn.Module):
     def _asked(self, histories: Histories, table: Tensor, asking: Tensor) -> Tensor:
         """The output of the vector that asks, put after each history."""
         n, events = histories.items.shape
-        x = nn.functional.embedding(histories.items, table)
+        x = nn.functional.embedding(histories.items, table, sparse=self.by_rows)
         x = torch.cat([self.item_dropout(x), asking.expand(n, 1, -1)], dim=1)
         at = torch.arange(events + 1, device=self.items.device)
         hidden = (at[None, :] >= histories.lengths[:, None]) & (at < events)

@@ -23,7 +23,7 @@ from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.held_out import HeldOut, without
 from matinee.recommenders.network_content import Known, known_of
 from matinee.recommenders.network_cost import network_size
-from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved, settings_of
+from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, learnt_by_rows, resolved, settings_of
 from matinee.recommenders.start_vectors import start_vectors
 from matinee.train.device import Place, find_place, require_on, return_large_memory, threads_for
 from matinee.train.loop import train
@@ -48,6 +48,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
     known = known_of(taught, config.content or 0.0)
     network = content_network(config, log, known, seed=seed, place=place)
     _start(network, _start_of(config, taught, seed), known)
+    network.by_rows = learnt_by_rows(config, log.n_items) and known is None and place.device.type == "cpu"
     reading = Reading(
         longest=config.longest,
         batch_events=config.batch_events or 1,
@@ -256,7 +257,7 @@ def _loss_of(
             table, targets = table[some], torch.searchsorted(some, targets)
         if drawn:
             others = torch.randint(n, (drawn,), device=vectors.device)
-            loss = sampled_loss(vectors, table, targets, others, **more)
+            loss = sampled_loss(vectors, table, targets, others, by_rows=network.by_rows, **more)
         else:
             loss = softmax_loss(vectors, table, targets, **more)
         return loss, len(targets)
