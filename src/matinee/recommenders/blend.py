@@ -6,7 +6,8 @@ score(j) = log softmax(network)(j) + sum over partners p of w_p * log max(partne
 follows from a whole history, what follows from its last steps, and what a viewer likes at all. Their product
 ranks better than any of them (a product of experts, Hinton 2002; Vancura and Kordik 2021, VASP, joins a
 linear model and a network too). The weights are chosen on events held back from all parts (held_out.py): for
-that `transitions` is fitted without them once, and then with everything. docs/blend.md has what other ways to
+that `transitions` is fitted without them once, and then with everything, unless so few are held back that it
+makes no difference. docs/blend.md has what other ways to
 join them came to.
 
 Of an item that nobody watched the closed forms know nothing; where the network knows what it is,
@@ -15,7 +16,7 @@ cold_items.py chooses how far it is raised.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from typing import Any, ClassVar
@@ -44,6 +45,8 @@ _PARTNERS: Mapping[str, tuple[type[Any], float, tuple[float, ...]]] = {
 }
 # What a viewer likes at all does not hang on the last event: fitted once, without what is held out.
 _ONCE = frozenset({"ials"})
+# Where less than this share of all events is held back, nothing is fitted again to learn them too.
+_LITTLE = 1e-3
 # The network's share of a fit.
 _TRAINING = 0.9
 # Scores looked at to choose the weights: of fewer viewers where the catalogue is large.
@@ -113,12 +116,14 @@ class Blend:
         self._network(), self._partners()
 
     def needs(self, log: Log) -> Needs:
-        """Predict what a fit will take: the parts come one after the other, the partners twice."""
+        """Predict what a fit will take: the parts come one after the other, some partners twice."""
         network = self._network().needs(log)
-        partners = [partner.needs(log) for partner in self._partners().values()]
+        partners = {name: partner.needs(log) for name, partner in self._partners().items()}
+        once = _fitted_once(partners, hold_out(log, 0), log)
         return Needs(
-            memory_bytes=max(network.memory_bytes, *(needs.memory_bytes for needs in partners), 0),
-            cpu_s=network.cpu_s + 2.0 * sum(needs.cpu_s for needs in partners),
+            memory_bytes=max(network.memory_bytes, *(needs.memory_bytes for needs in partners.values()), 0),
+            cpu_s=network.cpu_s
+            + sum(needs.cpu_s * (1.0 if name in once else 2.0) for name, needs in partners.items()),
         )
 
     def fit(self, log: Log, *, seed: int = 0, run: Run | None = None) -> Model:
@@ -136,9 +141,8 @@ class Blend:
         _heed(run)
         partners, taught = self._partners(), without(log, held)
         once = {
-            name: partner.fit(taught, seed=seed).parts[name]
-            for name, partner in partners.items()
-            if name in _ONCE
+            name: replace(partners[name].fit(taught, seed=seed).parts[name], sums={})
+            for name in _fitted_once(partners, held, log)
         }
         weights, lift = self._choose(taught, held, parts | once, seed)
         parts |= {
@@ -235,6 +239,12 @@ class Blend:
         for rows in _some(held, taught.n_items):
             gains += _gains(held.of(rows), scorers, floors, tried)
         return list(tried[int(np.argmax(gains))])
+
+
+def _fitted_once(names: Iterable[str], held: HeldOut, log: Log) -> list[str]:
+    """Which partners are fitted without what is held out, and never with it."""
+    little = len(held) < _LITTLE * len(log.histories.items)
+    return [name for name in names if name in _ONCE or little]
 
 
 def _scaled(tell: Callable[[Step], None]) -> Callable[[Step], None]:

@@ -23,7 +23,13 @@ from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.held_out import HeldOut, without
 from matinee.recommenders.network_content import Known, known_of
 from matinee.recommenders.network_cost import network_size
-from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, learnt_by_rows, resolved, settings_of
+from matinee.recommenders.network_settings import (
+    SequentialConfig,
+    drawn_negatives,
+    learnt_by_rows,
+    resolved,
+    settings_of,
+)
 from matinee.recommenders.start_vectors import start_vectors
 from matinee.train.device import Place, find_place, require_on, return_large_memory, threads_for
 from matinee.train.loop import train

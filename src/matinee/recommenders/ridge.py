@@ -155,7 +155,8 @@ def solve_local(gram: Any, targets: Any, ridge: float, features: int) -> Any:
     """Solve each target on its few strongest features.
 
     Args:
-        gram: scipy CSR, symmetric, shape (n, n).
+        gram: scipy CSR, shape (n, n), no cell below 0: symmetric, or with its largest cells alone, some
+            of them on one side of the diagonal only.
         targets: scipy CSR of T transposed, shape (items, n).
         ridge: what is added to the diagonal.
         features: the most features of a target, those with the largest |t| / sqrt(g + ridge).
@@ -178,6 +179,7 @@ def solve_local(gram: Any, targets: Any, ridge: float, features: int) -> Any:
         if not len(among):
             continue
         small = _submatrix(gram, among, place)
+        small = np.maximum(small, small.T)
         small.ravel()[:: len(among) + 1] += ridge
         rows.append(among)
         columns.append(np.full(len(among), j, np.int32))
@@ -190,7 +192,7 @@ def solve_local(gram: Any, targets: Any, ridge: float, features: int) -> Any:
 
 
 def _solved(small: Float64, wanted: Float64) -> Float64:
-    """A small symmetric system by its Cholesky factor, which takes half the arithmetic; else by elimination."""
+    """A small symmetric system by its Cholesky factor, at half the arithmetic; else by elimination."""
     from scipy.linalg import lapack
 
     _, solved, failed = lapack.dposv(small, wanted)

@@ -13,7 +13,8 @@ definite, the ridge is raised (ridge.py), and `ridge_used` says so.
 
 Of many features, those that hardly weigh against the ridge are solved alone (ridge.py). Where even so a
 joint solution would take longer, or its matrix does not fit in memory, every item is solved on the few
-features that go with it most (linear_cost.py). A log without an order has no next item: there each item is
+features that go with it most (linear_cost.py); of what goes with what, a very large log keeps the most for
+each feature (decayed_gram.py). A log without an order has no next item: there each item is
 regressed on the rest of its viewer's history, which is EASE, and the part's `note` says so.
 """
 
@@ -38,6 +39,8 @@ from matinee.recommenders.cooccurrence import pairs_within
 from matinee.recommenders.decayed_gram import (
     Sums,
     dense_gram,
+    gram_cells,
+    near_gram,
     sparse_gram,
     sums_of,
     targets_by_item,
@@ -53,6 +56,9 @@ from matinee.recommenders.ridge import factor, joint_features, solve, solve_alon
 _RARE = 0.2
 # Larger sums are not kept with a model: a fit from scratch is then the way to take in new events.
 _SUMS_BYTES = 2**29
+# A larger Gram matrix keeps so many cells of each row, when items are solved on few features each.
+_GRAM_CELLS = 2**27
+_ROW_CELLS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,16 +131,15 @@ class Transitions:
         settings = config_values(config) | {"windows": list(windows_of(config))}
         features = self._features(log)
         if features:
-            weights = solve_local(sparse_gram(sums), targets_by_item(sums), config.ridge, features)
+            weights = solve_local(_gram_of(sums, config), targets_by_item(sums), config.ridge, features)
             weights.data *= damp.astype(np.float32)[weights.indices]
             tensors = sparse_tensors(weights)
         else:
             tensors, times = _solved(sums, config.ridge, damp.astype(np.float32))
             settings |= {"ridge_used": config.ridge * times}
-        kept = to_arrays(sums)
-        if sum(array.nbytes for array in kept.values()) > _SUMS_BYTES:
+        kept = _arrays_of(sums)
+        if not kept:
             settings |= {"sums": "not kept: over 512 MiB, so an update fits anew"}
-            kept = {}
         return Part(kind="linear", settings=settings, tensors=tensors, sums=kept)
 
     def _features(self, log: Log) -> int:
@@ -189,6 +194,24 @@ def _mean_step(lengths: Float64, rate: float) -> float:
     """Mean of (1 - rate ** k) / (1 - rate) over all events, k the events of its history after each."""
     faded = lengths - (1.0 - rate**lengths) / (1.0 - rate)
     return float(faded.sum() / max(1.0, lengths.sum()) / (1.0 - rate))
+
+
+def _gram_of(sums: Sums, config: TransitionsConfig) -> Any:
+    """The Gram matrix for the local way: of a very large log with the largest cells of each row alone."""
+    if gram_cells(sums) <= _GRAM_CELLS:
+        return sparse_gram(sums)
+    return near_gram(sums, 1.0 / np.sqrt(sums.diagonal() + config.ridge), _ROW_CELLS)
+
+
+def _arrays_of(sums: Sums) -> dict[str, NDArray[Any]]:
+    """The sums as a model keeps them; empty where they are too large."""
+    rates = len(sums.targets)
+    cells = [max(one.nnz for one in (*row, sums.targets[a])) for a, row in enumerate(sums.pairs)]
+    # The values alone: what is surely too large is not made.
+    if 4 * (rates + 1) * sum(cells) > _SUMS_BYTES:
+        return {}
+    kept = to_arrays(sums)
+    return kept if sum(array.nbytes for array in kept.values()) <= _SUMS_BYTES else {}
 
 
 def _solved(sums: Sums, ridge: float, damp: Float32) -> tuple[dict[str, NDArray[Any]], float]:

@@ -83,7 +83,7 @@ class AdamW:
                 parameter.grad = None
 
     def _step_rows(self, rate: float) -> None:
-        """Move the rows of tables whose gradients are sparse; a row that is not touched is not pulled to 0."""
+        """Move the rows of tables whose gradients are sparse; what is not touched is not pulled to 0."""
         self.moved = {}
         for name, parameter in self._parameters.items():
             gradient = parameter.grad

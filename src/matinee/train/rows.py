@@ -87,7 +87,7 @@ class RowAverage:
     """
 
     def __init__(self, average: Tensor) -> None:
-        # Logs of products of decays: of all steps so far, and up to when each row was last brought up to date.
+        # Logs of products of decays: of all steps so far, and of those that each row has in its average.
         self._now = 0.0
         self._until = torch.zeros(len(average), dtype=torch.float64, device=average.device)
 
