@@ -32,12 +32,15 @@ class Shape:
         pairs: for each set of features, how many pairs of events its sums go over.
         results: sums that are made of each pair.
         diagonal: float64, shape (features,): about what each feature weighs in the Gram matrix.
+        met: for each set of features, how many different pairs of items meet, counted in a sample; None: as
+            many as meet by chance.
     """
 
     events: Int64
     pairs: tuple[float, ...]
     results: int
     diagonal: NDArray[np.float64]
+    met: tuple[float, ...] | None = None
 
 
 def joint_cost(shape: Shape, least: float) -> Needs:
@@ -82,7 +85,7 @@ def row_lengths(events: Int64, pairs: float) -> Float64:
 
 def _sums_cost(shape: Shape) -> tuple[Needs, float]:
     """Making the sums, and how many cells all of their targets have."""
-    cells = [float(row_lengths(shape.events, pairs).sum()) for pairs in shape.pairs]
+    cells = shape.met or [float(row_lengths(shape.events, pairs).sum()) for pairs in shape.pairs]
     stored = [min(pairs, found) for pairs, found in zip(shape.pairs, cells, strict=True)]
     memory = 9.0 * sum(stored) * shape.results + 24 * float(shape.events.sum())
     cpu_s = shape.results * (2e-8 * sum(shape.pairs) + 7e-8 * sum(stored))

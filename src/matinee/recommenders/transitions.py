@@ -35,7 +35,7 @@ from matinee.core.promise import Log, Needs, Part
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
 from matinee.core.types import Float32, Float64
-from matinee.recommenders.cooccurrence import pairs_within
+from matinee.recommenders.cooccurrence import distinct_pairs, pairs_within
 from matinee.recommenders.decayed_gram import (
     Sums,
     dense_gram,
@@ -59,6 +59,8 @@ _SUMS_BYTES = 2**29
 # A larger Gram matrix keeps so many cells of each row, when items are solved on few features each.
 _GRAM_CELLS = 2**27
 _ROW_CELLS = 256
+# Of larger logs, how many pairs of items meet is counted in a sample before a fit.
+_LOOKED_AT = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +189,10 @@ def _shape(config: TransitionsConfig, log: Log) -> Shape:
     steps = [_mean_step(lengths, decay**2) for decay in config.decays]
     diagonal = np.concatenate([counts * (step * weights.mean()) for step in steps])
     events = np.bincount(histories.items, minlength=log.n_items)
-    return Shape(events=events, pairs=tuple(pairs), results=len(pairs) + 1, diagonal=diagonal)
+    # Where chance would foretell many times too much, it pays to look.
+    large = len(histories.items) > _LOOKED_AT
+    met = tuple(distinct_pairs(histories, window) for window in windows_of(config)) if large else None
+    return Shape(events=events, pairs=tuple(pairs), results=len(pairs) + 1, diagonal=diagonal, met=met)
 
 
 def _mean_step(lengths: Float64, rate: float) -> float:
