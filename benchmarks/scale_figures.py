@@ -43,8 +43,10 @@ def scale_lines(found: dict[str, Any] | None) -> Iterator[str]:
     bar = "reached" if found["passed"] else "**missed**"
     yield (
         f"Memory: at most {_gb(found['peak_bytes'])} GB in any process, bar "
-        f"{_gb(found['memory_bar_bytes'])}: {bar}. Lists: {written['viewers_per_cpu_s']:,.0f} viewers a CPU-second. "
-        f"The bundle takes {_gb(found['fit']['bundle_bytes'])} GB.\n"
+        f"{_gb(found['memory_bar_bytes'])}: {bar}. "
+        f"Lists: {written['viewers_per_cpu_s']:,.0f} viewers a CPU-second. "
+        "The bundle takes "
+        f"{_gb(found['fit']['bundle_bytes'])} GB.\n"
     )
     yield "| forecast of `check` | foretold, GB | seen, GB | foretold / seen |"
     yield "|---|---|---|---|"

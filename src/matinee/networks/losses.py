@@ -70,7 +70,7 @@ def sampled_loss(  # noqa: PLR0913 (the same as above, and what is drawn)
     weights: Tensor | None = None,
     temperature: float = 1.0,
     smoothing: float = 0.0,
-    by_rows: bool = False,
+    of: int | None = None,
 ) -> Tensor:
     """Mean cross-entropy of each target against some items that were drawn for all predictions.
 
@@ -82,14 +82,14 @@ def sampled_loss(  # noqa: PLR0913 (the same as above, and what is drawn)
         weights: float32, shape (predictions,): how much each counts; None: 1.
         temperature: logits are divided by it.
         smoothing: share of each target that is spread over what was drawn.
-        by_rows: whether the gradient of `items` is sparse: of the targets' and the drawn rows alone.
+        of: how many items there are, where `items` holds only those that the batch is about; None: as many.
 
     Returns:
         A scalar: the weighted sum over the sum of weights.
     """
     # Of n draws, n / items are expected to be any one item: the target too, whose draws are hidden.
-    correction = math.log(len(items) / len(drawn))
-    rows = functional.embedding(torch.cat([targets, drawn]), items, sparse=by_rows)
+    correction = math.log((of or len(items)) / len(drawn))
+    rows = functional.embedding(torch.cat([targets, drawn]), items)
     exact = torch.promote_types(_kind(vectors, items), torch.float32)
     own = (vectors * rows[: len(targets)]).sum(-1, keepdim=True).to(exact) / temperature
     others = (vectors @ rows[len(targets) :].T).to(exact) / temperature

@@ -65,10 +65,6 @@ class SequentialNetwork(nn.Module):
             it asks for is the first event.
         content: what items are like by what they are, added to their own vectors; None: nothing is.
         id_dropout: with content, share of the items that a step of training knows by their content alone.
-
-    Attributes:
-        by_rows: whether what is read of the items gives a sparse gradient, of the rows that were read alone;
-            not with content, which every row hangs on.
     """
 
     def __init__(  # noqa: PLR0913 (plain arguments, so that it can be built by hand)
@@ -92,7 +88,7 @@ class SequentialNetwork(nn.Module):
         id_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.ordered, self.by_rows = ordered, False
+        self.ordered = ordered
         self.content, self.id_dropout = content, id_dropout
         self.items = nn.Parameter(torch.empty(n_items, width))
         self.opening = nn.Parameter(torch.empty(width)) if ordered and opening else None
@@ -109,18 +105,21 @@ class SequentialNetwork(nn.Module):
         self.item_dropout = LockedDropout(item_dropout)
         self._start(width, layers)
 
-    def table(self) -> Tensor:
-        """The vector of every item, as read and as answered: shape (items, width).
+    def table(self, rows: Tensor | None = None) -> Tensor:
+        """The vector of every item, or of some, as read and as answered: shape (items, width).
+
+        Of some (int64 codes, each once), the gradient of the items' own vectors is sparse: it holds these
+        rows alone.
 
         In training with content, some items are without their own vectors, others at every call.
         """
+        own: Tensor = self.items if rows is None else functional.embedding(rows, self.items, sparse=True)
         if self.content is None:
-            return self.items
-        own: Tensor = self.items
+            return own
         if self.training and self.id_dropout:
             kept = torch.empty(len(own), 1, device=own.device).bernoulli_(1.0 - self.id_dropout)
             own = own * kept
-        return own + self.content()  # type: ignore[no-any-return]
+        return own + self.content(rows)  # type: ignore[no-any-return]
 
     def forward(self, histories: Histories, table: Tensor | None = None) -> Tensor:
         """What each event, or each whole history, asks for.
@@ -136,7 +135,7 @@ class SequentialNetwork(nn.Module):
         table = self.table() if table is None else table
         if self.asking is not None:
             return self._asked(histories, table, self.asking)
-        x = nn.functional.embedding(histories.items, table, sparse=self.by_rows)
+        x = nn.functional.embedding(histories.items, table)
         if self.opening is not None:
             x = torch.cat([self.opening.expand(len(x), 1, -1), x], dim=1)
             histories = _opened(histories)
@@ -165,7 +164,7 @@ class SequentialNetwork(nn.Module):
     def _asked(self, histories: Histories, table: Tensor, asking: Tensor) -> Tensor:
         """The output of the vector that asks, put after each history."""
         n, events = histories.items.shape
-        x = nn.functional.embedding(histories.items, table, sparse=self.by_rows)
+        x = nn.functional.embedding(histories.items, table)
         x = torch.cat([self.item_dropout(x), asking.expand(n, 1, -1)], dim=1)
         at = torch.arange(events + 1, device=self.items.device)
         hidden = (at[None, :] >= histories.lengths[:, None]) & (at < events)

@@ -259,9 +259,10 @@ def _largest(block: Any, weights: NDArray[Any], most: int, first: int) -> Any:
     if lengths.max(initial=0) <= most:
         return block
     rows = np.repeat(np.arange(block.shape[0]), lengths)
-    worth = block.data * weights[block.indices]
+    worth = (block.data * weights[block.indices]).astype(np.float32)
     worth[block.indices == rows + first] = np.inf
-    order = np.lexsort((-worth, rows))
+    # Bits of floats that are not below 0 are in the floats' order: one sort by rows, the largest first.
+    order = np.argsort((rows.astype(np.uint64) << np.uint64(32)) | ~worth.view(np.uint32))
     kept = order[np.arange(len(order)) - np.repeat(block.indptr[:-1], lengths) < most]
     ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.minimum(lengths, most))])
     return scipy.sparse.csr_matrix((block.data[kept], block.indices[kept], ends), shape=block.shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,6 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
     known = known_of(taught, config.content or 0.0)
     network = content_network(config, log, known, seed=seed, place=place)
     _start(network, _start_of(config, taught, seed), known)
-    network.by_rows = learnt_by_rows(config, log.n_items) and known is None and place.device.type == "cpu"
     reading = Reading(
         longest=config.longest,
         batch_events=config.batch_events or 1,
@@ -76,7 +76,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
     with threads_for(reading.batch_events):
         trained = train(
             network,
-            _loss_of(config, log.n_items, _taught_items(known, place)),
+            _loss_of(config, log.n_items, _taught_items(known, place), place),
             passes,
             _plan(config, seed, len(passes(0))),
             run,
@@ -237,7 +237,7 @@ def _plan(config: SequentialConfig, seed: int, steps: int) -> Plan:
 
 
 def _loss_of(
-    config: SequentialConfig, n_items: int, some: Tensor | None
+    config: SequentialConfig, n_items: int, some: Tensor | None, place: Place
 ) -> Callable[[SequentialNetwork, Batch | None], tuple[Tensor, int] | None]:
     """The loss of a batch, and of how many predictions it is the mean.
 
@@ -245,9 +245,12 @@ def _loss_of(
         config: with what the log decides filled in.
         n_items: size of the catalogue.
         some: int64: ascending codes of the items that targets are told from; None: all.
+        place: where it is trained.
     """
     n = n_items if some is None else len(some)
     drawn = drawn_negatives(config, n)
+    # On a GPU whole tables are moved as fast as rows are picked.
+    by_rows = learnt_by_rows(config, n) and place.device.type == "cpu"
 
     def loss_of(network: SequentialNetwork, batch: Batch | None) -> tuple[Tensor, int] | None:
         if batch is None:
@@ -257,18 +260,42 @@ def _loss_of(
             "temperature": config.temperature,
             "smoothing": config.smoothing,
         }
+        if by_rows:
+            others = torch.randint(n, (drawn,), device=place.device)
+            others = others if some is None else some[others]
+            return _loss_by_rows(network, batch, others, more | {"of": n}), len(batch.targets)
         table = network.table()
         vectors, targets = batch.vectors(network, table), batch.targets
         if some is not None:
             table, targets = table[some], torch.searchsorted(some, targets)
         if drawn:
             others = torch.randint(n, (drawn,), device=vectors.device)
-            loss = sampled_loss(vectors, table, targets, others, by_rows=network.by_rows, **more)
+            loss = sampled_loss(vectors, table, targets, others, **more)
         else:
             loss = softmax_loss(vectors, table, targets, **more)
         return loss, len(targets)
 
     return loss_of
+
+
+def _loss_by_rows(
+    network: SequentialNetwork, batch: Batch, others: Tensor, more: Mapping[str, Any]
+) -> Tensor:
+    """The sampled loss from a table of the items alone that the batch reads, foretells or is told from.
+
+    Args:
+        network: what is trained.
+        batch: what it learns from.
+        others: int64: codes of the items drawn.
+        more: of `sampled_loss`.
+    """
+    read = batch.histories.items
+    asked = torch.cat([read.flatten(), batch.targets, others])
+    rows, places = torch.unique(asked, return_inverse=True)
+    own, targets, drawn = places.split([read.numel(), len(batch.targets), len(others)])
+    table = network.table(rows)
+    narrow = replace(batch, histories=replace(batch.histories, items=own.view_as(read)))
+    return sampled_loss(narrow.vectors(network, table), table, targets, drawn, **more)
 
 
 def _arrays(state: Mapping[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:

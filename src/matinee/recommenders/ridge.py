@@ -202,12 +202,15 @@ def _solved(small: Float64, wanted: Float64) -> Float64:
 def _submatrix(gram: Any, among: NDArray[Any], place: NDArray[np.int32]) -> Float64:
     """gram[among, among] as a dense matrix; `place` is all -1, and is so again afterwards."""
     place[among] = np.arange(len(among))
-    starts, lengths = gram.indptr[among], np.diff(gram.indptr)[among]
+    starts = gram.indptr[among]
+    lengths = gram.indptr[among + 1] - starts
     ends = np.cumsum(lengths)
-    cells = np.repeat(starts - (ends - lengths), lengths) + np.arange(ends[-1])
+    cells = np.arange(ends[-1])
+    cells += np.repeat(starts - (ends - lengths), lengths)
     columns = place[gram.indices[cells]]
-    inside = columns >= 0
+    inside = np.flatnonzero(columns >= 0)
     small = np.zeros((len(among), len(among)))
-    small[np.repeat(np.arange(len(among)), lengths)[inside], columns[inside]] = gram.data[cells[inside]]
+    rows = np.searchsorted(ends, inside, side="right")
+    small[rows, columns[inside]] = gram.data[cells[inside]]
     place[among] = -1
     return small
