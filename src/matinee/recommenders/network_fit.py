@@ -51,7 +51,7 @@ def fit_network(config: SequentialConfig, log: Log, held: HeldOut, seed: int, ru
     config = resolved(config, log)
     settings = settings_of(config, log)
     place = find_place(run.device, run.precision)
-    require_on(place, network_size(config, log, half=place.half))
+    require_on(place, replace(network_size(config, log, half=place.half), by_rows=False))
     known = known_of(taught, config.content or 0.0)
     network = content_network(config, log, known, seed=seed, place=place)
     _start(network, _start_of(config, taught, seed), known)

@@ -35,6 +35,7 @@ from matinee.core.promise import Log, Needs, Part
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
 from matinee.core.types import Float32, Float64
+from matinee.recommenders import linear_cost as cost
 from matinee.recommenders.cooccurrence import distinct_pairs, pairs_within
 from matinee.recommenders.decayed_gram import (
     Sums,
@@ -47,7 +48,6 @@ from matinee.recommenders.decayed_gram import (
     to_arrays,
 )
 from matinee.recommenders.ease import EaseConfig, set_part
-from matinee.recommenders.linear_cost import FEATURES, Shape, joint_cost, local_cost
 from matinee.recommenders.noes import against
 from matinee.recommenders.ridge import factor, joint_features, solve, solve_alone, solve_local, tensors_of
 
@@ -149,8 +149,8 @@ class Transitions:
         if self.config.features is not None:
             return self.config.features
         dense = dense_needs(self.config, log)
-        quick = dense.cpu_s <= _local_needs(self.config, log, FEATURES).cpu_s
-        return 0 if quick and fits(dense.memory_bytes) else FEATURES
+        quick = dense.cpu_s <= _local_needs(self.config, log, cost.FEATURES).cpu_s
+        return 0 if quick and fits(dense.memory_bytes) else cost.FEATURES
 
 
 def noes_of(log: Log, config: TransitionsConfig) -> Any | None:
@@ -169,14 +169,17 @@ def windows_of(config: TransitionsConfig) -> tuple[int, ...]:
 
 def dense_needs(config: TransitionsConfig, log: Log) -> Needs:
     """What the dense way takes."""
-    return joint_cost(_shape(config, log), _RARE * config.ridge)
+    return cost.joint_cost(_shape(config, log), _RARE * config.ridge)
 
 
 def _local_needs(config: TransitionsConfig, log: Log, features: int) -> Needs:
-    return local_cost(_shape(config, log), features)
+    shape = _shape(config, log)
+    if cost.gram_cells(shape) > _GRAM_CELLS:
+        return cost.near_cost(shape, features, _ROW_CELLS)
+    return cost.local_cost(shape, features)
 
 
-def _shape(config: TransitionsConfig, log: Log) -> Shape:
+def _shape(config: TransitionsConfig, log: Log) -> cost.Shape:
     """The size of the sums, and what each feature will weigh, were items spread evenly over histories.
 
     An event with k events after it weighs (1 - decay ** 2k) / (1 - decay ** 2).
@@ -192,7 +195,7 @@ def _shape(config: TransitionsConfig, log: Log) -> Shape:
     # Where chance would foretell many times too much, it pays to look.
     large = len(histories.items) > _LOOKED_AT
     met = tuple(distinct_pairs(histories, window) for window in windows_of(config)) if large else None
-    return Shape(events=events, pairs=tuple(pairs), results=len(pairs) + 1, diagonal=diagonal, met=met)
+    return cost.Shape(events=events, pairs=tuple(pairs), results=len(pairs) + 1, diagonal=diagonal, met=met)
 
 
 def _mean_step(lengths: Float64, rate: float) -> float:
