@@ -174,7 +174,7 @@ def near_gram(sums: Sums, weights: NDArray[Any], most: int) -> Any:
 
 def gram_cells(sums: Sums) -> int:
     """Cells of the Gram matrix, at most."""
-    return 2 * sum(matrix.nnz for row in sums.pairs for matrix in row)
+    return 2 * sum(int(matrix.nnz) for row in sums.pairs for matrix in row)
 
 
 def targets_by_item(sums: Sums) -> Any:

@@ -18,6 +18,7 @@ from matinee.core.run import Run
 from matinee.core.seeds import generator
 from matinee.core.settings import config_values
 from matinee.core.words import counted
+from matinee.networks.drawn_loss import Drawn, drawn_loss
 from matinee.networks.item_content import Described, ItemContent
 from matinee.networks.losses import sampled_loss, softmax_loss
 from matinee.networks.sequential import SequentialNetwork
@@ -262,8 +263,13 @@ def _loss_of(
         }
         if by_rows:
             others = torch.randint(n, (drawn,), device=place.device)
-            others = others if some is None else some[others]
-            return _loss_by_rows(network, batch, others, more | {"of": n}), len(batch.targets)
+            told = Drawn(
+                items=others if some is None else some[others],
+                of=n,
+                temperature=config.temperature,
+                smoothing=config.smoothing,
+            )
+            return _loss_by_rows(network, batch, told), len(batch.targets)
         table = network.table()
         vectors, targets = batch.vectors(network, table), batch.targets
         if some is not None:
@@ -278,24 +284,22 @@ def _loss_of(
     return loss_of
 
 
-def _loss_by_rows(
-    network: SequentialNetwork, batch: Batch, others: Tensor, more: Mapping[str, Any]
-) -> Tensor:
-    """The sampled loss from a table of the items alone that the batch reads, foretells or is told from.
+def _loss_by_rows(network: SequentialNetwork, batch: Batch, told: Drawn) -> Tensor:
+    """The loss from a table of the items alone that the batch reads, foretells or is told from.
 
     Args:
         network: what is trained.
         batch: what it learns from.
-        others: int64: codes of the items drawn.
-        more: of `sampled_loss`.
+        told: what it is told from; its items are codes.
     """
     read = batch.histories.items
-    asked = torch.cat([read.flatten(), batch.targets, others])
+    asked = torch.cat([read.flatten(), batch.targets, told.items])
     rows, places = torch.unique(asked, return_inverse=True)
-    own, targets, drawn = places.split([read.numel(), len(batch.targets), len(others)])
+    own, targets, drawn = places.split([read.numel(), len(batch.targets), len(told.items)])
     table = network.table(rows)
     narrow = replace(batch, histories=replace(batch.histories, items=own.view_as(read)))
-    return sampled_loss(narrow.vectors(network, table), table, targets, drawn, **more)
+    vectors = narrow.vectors(network, table)
+    return drawn_loss(vectors, table, targets, replace(told, items=drawn), batch.weights)
 
 
 def _arrays(state: Mapping[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
