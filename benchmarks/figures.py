@@ -13,6 +13,7 @@ from typing import Any
 import network_figures
 import online_figures
 import rating_figures
+import scale_figures
 import serving_figures
 
 RESULTS = Path(__file__).parent / "results"
@@ -244,6 +245,7 @@ def page() -> str:
         *accuracy(),
         *networks(),
         *rating_figures.rating_lines(load("ratings")),
+        *scale_figures.scale_lines(load("scale")),
         *simulated(),
         *demo(),
         *ingest(),
