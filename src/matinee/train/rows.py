@@ -7,8 +7,7 @@ have a gradient. Here a step costs what its rows cost.
 `RowMoments`: Adam (Kingma and Ba 2015) with one second moment for each row, the mean over the row's numbers
 (as row-wise Adagrad has, Gupta et al. 2014, "Training highly multiclass classifiers"), and a clock for each
 row: moments and their correction count the steps that touched the row. A row that is not touched does not
-move, where dense Adam would move it further along its last gradients; on validation neither was better (see
-docs/scale.md).
+move, where dense Adam would move it further along its last gradients; docs/scale.md has what that comes to.
 
 `RowAverage`: the moving average of the weights. A row that stands still draws its average nearer by the
 product of all decays since, so it is brought up to date when the row moves next or somebody looks: but for
@@ -55,16 +54,17 @@ class RowMoments:
             Which rows were moved, int64, and what they were before.
         """
         rows, slopes = gradient.indices()[0], gradient.values()
+        squares = torch.linalg.vector_norm(slopes, dim=1).square_().div_(slopes.shape[1])
         counts = self._counts.index_select(0, rows) + 1.0
         first = self._first.index_select(0, rows).lerp_(slopes, 1.0 - betas[0])
-        second = self._second.index_select(0, rows).lerp_(slopes.square().mean(dim=1), 1.0 - betas[1])
+        second = self._second.index_select(0, rows).lerp_(squares, 1.0 - betas[1])
         self._counts.index_copy_(0, rows, counts)
         self._first.index_copy_(0, rows, first)
         self._second.index_copy_(0, rows, second)
         lengths = (second / (1.0 - betas[1] ** counts)).sqrt_().add_(_EPS)
         steps = rate / ((1.0 - betas[0] ** counts) * lengths)
         before = table.index_select(0, rows)
-        table.index_copy_(0, rows, before - steps[:, None] * first)
+        table.index_copy_(0, rows, torch.addcmul(before, first, steps[:, None], value=-1.0))
         return rows, before
 
     def tensors(self) -> dict[str, Tensor]:
@@ -120,6 +120,6 @@ class RowAverage:
     def _catch_up(self, average: Tensor, rows: Tensor, stood: Tensor) -> None:
         """Bring some rows up to date that stood at some weights until now."""
         shares = (self._now - self._until.index_select(0, rows)).exp().to(average.dtype)
-        drawn = stood + (average.index_select(0, rows) - stood) * shares[:, None]
+        drawn = torch.lerp(stood, average.index_select(0, rows), shares[:, None])
         average.index_copy_(0, rows, drawn)
         self._until.index_fill_(0, rows, self._now)
