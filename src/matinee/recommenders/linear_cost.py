@@ -65,7 +65,7 @@ def near_cost(shape: Shape, features: int, row_cells: int) -> Needs:
     chosen = min(float(features), cells / max(n, 1)) * n
     # The sums of one rate the other way round, the rows as they are made and as they are joined; the targets.
     memory = max(8.0 * gram / 2.0 / rates + 8.0 * rows, 16.0 * rows, 8.0 * rows + 8.0 * cells) + 40.0 * chosen
-    cpu_s = 2.0e-7 * gram + 8e-9 * chosen * row_cells + 3e-4 * n
+    cpu_s = 2.0e-7 * gram + 8e-9 * chosen * row_cells + 7e-4 * n
     return Needs(memory_bytes=int(sums.memory_bytes + memory), cpu_s=float(sums.cpu_s + cpu_s))
 
 
