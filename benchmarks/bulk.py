@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 
 import matinee
 from anonymous import anonymous_bytes
-from matinee.answers.model import context_of
+from matinee.answers.context import context_of
 from matinee.recipes.recommend import recommend_all
 from matinee.simulate import SimulationOptions, simulate_log
 from stamp import one_thread, stamp, write_result

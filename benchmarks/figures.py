@@ -17,6 +17,7 @@ import online_figures
 import process_figures
 import rating_figures
 import refresh_figures
+import scale_figures
 import serving_figures
 
 RESULTS = Path(__file__).parent / "results"
@@ -250,6 +251,7 @@ def page() -> str:
         *friends_figures.friends_lines(load("friends")),
         *rating_figures.rating_lines(load("ratings")),
         *newcomer_figures.newcomer_lines(load("newcomer")),
+        *scale_figures.scale_lines(load("scale")),
         *simulated(),
         *demo(),
         *ingest(),

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matinee.answers.model import context_of
+from matinee.answers.context import context_of
 from matinee.answers.scorers import make_scorer
 from matinee.core.types import histories_of, newcomers
 from matinee.recommenders.network_settings import SequentialConfig

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matinee.answers.model import context_of
+from matinee.answers.context import context_of
 from matinee.answers.scorers import make_scorer
 from matinee.core.promise import Part, Scorer
 from matinee.core.run import Run

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from join.learnt import ClosedForm, part_of
-from matinee.answers.model import context_of
+from matinee.answers.context import context_of
 from matinee.answers.network import log_totals
 from matinee.answers.scorers import make_scorer
 from matinee.core.promise import Log

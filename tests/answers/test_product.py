@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matinee.answers.context import Context
-from matinee.answers.model import Model, context_of, load
+from matinee.answers.compact import sparse_tensors
+from matinee.answers.context import Context, context_of
+from matinee.answers.model import Model, load
 from matinee.answers.scorers import JOINED, SCORERS, make_scorer
 from matinee.core.errors import BundleError, InputError, SettingsError
 from matinee.core.promise import Part
@@ -356,3 +358,36 @@ def test_items_without_an_event_are_raised_by_the_lift_in_every_answer():
         lifted.scores_of(alone, codes), plain.scores_of(alone, codes) + more[codes], atol=1e-5
     )
     np.testing.assert_allclose(lifted.contributions(alone, 11), plain.contributions(alone, 11), atol=1e-5)
+
+
+@pytest.mark.parametrize("n_items", [300, 5_000])
+def test_in_company_of_a_large_catalogue_scores_are_those_of_each_alone(n_items):
+    random = np.random.default_rng(5)
+    weights = scipy.sparse.random_array(
+        (2 * n_items, n_items), density=8 / n_items, format="csr", dtype=np.float32, rng=random
+    )
+    sparse = Part(
+        kind="linear", settings={"decays": [0.5, 0.9], "windows": [4, 0]}, tensors=sparse_tensors(weights)
+    )
+    told = {"decay": 1.0, "unobserved": 0.1, "ridge": 0.1, "exponent": 1.0}
+    vectors = random.normal(0.0, 1.0, (n_items, 4)).astype(np.float32)
+    joined = {"parts": ["network", "sparse", "factors"], "floors": [2e-2, 1e-2], "lengths": []}
+    parts = {
+        "network": a_network(n_items=n_items),
+        "sparse": sparse,
+        "factors": Part(kind="factors", settings=told, tensors={"items": vectors}),
+        "product": Part(kind="product", settings=joined | {"weights": [[1.0], [0.5]]}, tensors={}),
+    }
+    context = Context(n_items=n_items, popularity=np.ones(n_items, np.float32))
+    scorer = make_scorer(parts["product"], context, parts)
+    rows = [random.choice(n_items, size, replace=False).tolist() for size in range(1, 13)]
+    together = scorer.score(newcomers(histories_of(rows)))
+    partners = [make_scorer(parts[name], context) for name in ("sparse", "factors")]
+    assert partners[0].few(newcomers(histories_of(rows))) is not None
+    for row, scores in zip(rows, together, strict=True):
+        np.testing.assert_allclose(
+            scores, scorer.score(newcomers(histories_of([row])))[0], atol=2e-4, rtol=1e-4
+        )
+    raised = partners[0].score(newcomers(histories_of(rows))) > 2e-2
+    assert raised.any()
+    assert not raised.all()

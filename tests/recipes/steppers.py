@@ -15,7 +15,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from matinee.answers.model import Model, context_of, model_of
+from matinee.answers.context import context_of
+from matinee.answers.model import Model, model_of
 from matinee.core.errors import Stopped
 from matinee.core.promise import Needs, Part
 from matinee.core.run import Run, Step

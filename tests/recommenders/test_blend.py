@@ -117,6 +117,25 @@ def test_weights_are_chosen_by_parts_that_never_saw_what_is_held_out(log, monkey
     assert sorted(learnt) == [("ials", held), ("transitions", 0), ("transitions", held)]
 
 
+def test_where_hardly_anything_is_held_back_each_partner_is_fitted_once(log, monkeypatch):
+    learnt, held = [], len(hold_out(log, 0))
+    for partner in (Transitions, Ials):
+        plain = partner.fit
+
+        def watched(self, taught, plain=plain, **more):
+            learnt.append((self.name, len(log.histories.items) - len(taught.histories.items)))
+            return plain(self, taught, **more)
+
+        monkeypatch.setattr(partner, "fit", watched)
+    blend = make_recommender("blend", SMALL)
+    twice = blend.needs(log).cpu_s
+    monkeypatch.setattr("matinee.recommenders.blend._LITTLE", 1.0)
+    assert blend.needs(log).cpu_s < twice
+    model = blend.fit(log)
+    assert sorted(learnt) == [("ials", held), ("transitions", held)]
+    assert not model.parts["transitions"].sums
+
+
 def test_its_bar_never_goes_back(log):
     told = []
     make_recommender("blend", SMALL).fit(log, run=Run(tell=told.append))

@@ -6,7 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from matinee.recommenders.linear_cost import Shape, joint_cost, local_cost, row_lengths
+from matinee.recommenders.cooccurrence import distinct_pairs, pair_sums
+from matinee.recommenders.linear_cost import Shape, gram_cells, joint_cost, local_cost, near_cost, row_lengths
+from matinee.testing.tastes import predictable_log
 
 # Peak memory of a fit beyond what the process held before it, in bytes, after what was said of it.
 _FIT = """
@@ -81,3 +83,20 @@ def test_what_costs_more_is_said_to_cost_more() -> None:
         assert cost(large).memory_bytes > 2 * cost(small).memory_bytes - 2**27
     # Nine thousand features take 27 times the factor of three thousand; none of them weighs against 1e6.
     assert joint_cost(large, 1e6).cpu_s < joint_cost(large, 1.0).cpu_s / 10
+
+
+def test_pairs_that_meet_are_counted_from_a_sample() -> None:
+    log = predictable_log(400)
+    (pairs,) = pair_sums(log.histories, log.n_items, 0.9, 5, [np.ones(len(log.histories.items))])
+    assert distinct_pairs(log.histories, 5, every=1) == pairs.nnz
+    assert distinct_pairs(log.histories, 5, every=4) == pytest.approx(pairs.nnz, rel=0.3)
+    assert distinct_pairs(log.histories.take(np.zeros(0, np.int64)), 5) == 0.0
+
+
+def test_rows_that_keep_few_cells_take_less() -> None:
+    events = np.full(20_000, 50)
+    shape = Shape(events=events, pairs=(5e6, 8e6), results=3, diagonal=np.ones(40_000), met=(3e6, 4e6))
+    assert gram_cells(shape) == 28e6
+    few, many = (near_cost(shape, 100, cells).memory_bytes for cells in (64, 512))
+    assert few < many
+    assert few < local_cost(shape, 100).memory_bytes

@@ -10,8 +10,8 @@ import scipy.sparse
 
 from matinee.answers.bf16 import float32_of
 from matinee.answers.compact import compact, largest
+from matinee.answers.context import context_of
 from matinee.answers.linear import LinearScorer
-from matinee.answers.model import context_of
 from matinee.core import memory
 from matinee.core.errors import SettingsError, TooLarge
 from matinee.core.types import histories_of, newcomers

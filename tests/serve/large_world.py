@@ -10,7 +10,8 @@ from scipy.sparse import csr_matrix, vstack
 
 from matinee.answers.bundle import Content, write_bundle
 from matinee.answers.compact import sparse_tensors
-from matinee.answers.model import Model, context_of
+from matinee.answers.context import context_of
+from matinee.answers.model import Model
 from matinee.core.promise import Part
 from matinee.core.types import Histories
 from matinee.data.log import InteractionLog

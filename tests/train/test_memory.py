@@ -75,3 +75,10 @@ def test_the_prediction_is_within_fifteen_percent_of_what_is_measured(name, tmp_
     )
     predicted, measured = json.loads(run.stdout)
     assert 0.85 < predicted / measured < 1.15
+
+
+def test_a_table_that_is_moved_by_rows_takes_no_dense_gradients_and_half_its_moments():
+    sizes = [NetworkSize(n_items=200_000, drawn=2048, by_rows=by_rows) for by_rows in (False, True)]
+    whole, rows = map(predicted_bytes, sizes)
+    table = 200_000 * 64 * 4
+    assert 1.5 * table < whole - rows < 6 * table

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
+from matinee.core.promise import Log
 from matinee.core.types import Float32, Histories, Ragged
 
 
@@ -30,3 +32,18 @@ class Context:
     negatives: Ragged | None = None
     repeats: bool = False
     viewers: pa.Table | None = None
+
+
+def context_of(log: Log) -> Context:
+    """What scorers need of the log that a model was fitted on."""
+    histories = log.histories
+    popularity = np.bincount(histories.items, weights=histories.weights, minlength=log.n_items)
+    return Context(
+        n_items=log.n_items,
+        popularity=popularity.astype(np.float32),
+        histories=histories,
+        friends=log.friends,
+        negatives=log.negatives,
+        repeats=log.repeats,
+        viewers=getattr(log, "viewer_table", None),
+    )

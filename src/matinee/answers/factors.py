@@ -72,9 +72,12 @@ class FactorsScorer:
         """The inner product of each asker's factors with every item's."""
         if len(askers) == 1:
             return np.asarray(self.asked(askers) @ self._items.T, dtype=np.float32)[None]
+        return np.asarray(self.folded(askers) @ self._items.T, dtype=np.float32)
+
+    def folded(self, askers: Askers) -> Float32:
+        """The factors of each asker: float32, shape (askers, factors)."""
         history = self._matrix(*self._told(askers))
-        factors = solve_rows(history, self._columns, self._gram, self._ridges(history))
-        return np.asarray(factors @ self._items.T, dtype=np.float32)
+        return solve_rows(history, self._columns, self._gram, self._ridges(history))
 
     def personal(self, askers: Askers) -> Bool:
         """Whether an asker's history has an item with factors, or the asker a friend with any."""
@@ -208,6 +211,7 @@ def solve_rows(
     """
     width = factors.shape[1]
     spectrum, axes = _axes_of(gram)
+    matrix, factors = _met(matrix, factors)
     turned = np.vstack([factors @ axes, np.zeros((1, width), np.float32)])
     solved = np.zeros((matrix.shape[0], width), dtype=np.float32)
     lengths = np.diff(matrix.indptr)
@@ -220,6 +224,15 @@ def solve_rows(
         solve = _solve_short if observed.shape[1] < width else _solve_long
         solved[rows] = solve(observed, weights, wanted, diagonals)
     return np.asarray(solved @ axes.T, dtype=np.float32)
+
+
+def _met(matrix: Sparse, factors: Float32) -> tuple[Sparse, Float32]:
+    """The same without columns that no row has, where that leaves few of many."""
+    if 4 * matrix.nnz >= len(factors):
+        return matrix, factors
+    columns, places = np.unique(matrix.indices, return_inverse=True)
+    shape = matrix.shape[0], len(columns)
+    return type(matrix)((matrix.data, places, matrix.indptr), shape=shape), factors[columns]
 
 
 def _axes_of(gram: Float32) -> tuple[Float32, Float32]:

@@ -133,6 +133,13 @@ class LinearScorer:
         codes, sums = self._sparse_sums(asker.histories)
         return codes if n >= len(codes) else codes[np.argpartition(-sums, n)[:n]]
 
+    def few(self, askers: Askers) -> Any | None:
+        """Scores of the items that are reached: scipy CSR, shape (askers, items); None: all may be."""
+        all_reached = self._dense is not None or self._left is not None or self._bias is not None
+        if all_reached or self._sparse is None or len(askers) <= _FEW:
+            return None
+        return decayed(askers.histories, self._decays, self._windows, self._n) @ self._matrix
+
     def scores_of(self, asker: Askers, codes: Int64) -> Float32:
         """One asker's scores of some items: float32, shape (codes,); equal to `score` within rounding."""
         if self._dense is not None or self._left is not None:

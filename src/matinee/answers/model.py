@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from matinee.answers.bundle import Content, read_bundle, without_events_of, write_bundle
+from matinee.answers.context import context_of
 from matinee.answers.index.candidates import Candidates
 from matinee.answers.index.found import Index
 from matinee.answers.network import read_beside
@@ -386,21 +387,6 @@ def without_viewers(model: Model, users: frozenset[str]) -> Model:
 def model_of(name: str, config: Mapping[str, Any], part: Part, log: Log) -> Model:
     """The model of a plain recommender that was just fitted on `log`."""
     return Model(name=name, config=config, parts={name: part}, log=log, context=context_of(log))
-
-
-def context_of(log: Log) -> Context:
-    """What scorers need of the log that a model was fitted on."""
-    histories = log.histories
-    popularity = np.bincount(histories.items, weights=histories.weights, minlength=log.n_items)
-    return Context(
-        n_items=log.n_items,
-        popularity=popularity.astype(np.float32),
-        histories=histories,
-        friends=log.friends,
-        negatives=log.negatives,
-        repeats=log.repeats,
-        viewers=getattr(log, "viewer_table", None),
-    )
 
 
 def batches(n: int, n_items: int, megabytes: float = 64.0) -> Sequence[slice]:

@@ -19,7 +19,7 @@ An asker to whom one of the parts has nothing to say is answered by the others.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -34,6 +34,8 @@ from matinee.core.types import Askers, Bool, Float32, Float64, Histories, Int32,
 # Cells of a block of rows, and of a block of scores that nobody keeps.
 _CELLS = 2**18
 _KEPT_CELLS = 2**22
+# Cells of products that stay in a cache until they are used.
+_TILE_CELLS = 2**18
 # Of so many items fewer than one is above a floor: what is above is then reckoned alone.
 _MOST_SPARSE = 8
 
@@ -52,6 +54,26 @@ class LeavesOut(Protocol):
 
     def without_each(self, asker: Askers, items: Int64) -> Float32:
         """One asker's scores of some items, then those without each event: float32, (items, 1 + events)."""
+
+
+@runtime_checkable
+class ReachesFew(Protocol):
+    """A scorer of which a history may reach few items."""
+
+    def few(self, askers: Askers) -> Any | None:
+        """Scores of the items that are reached: scipy CSR, shape (askers, items); None: all may be."""
+
+
+@runtime_checkable
+class Multiplies(Protocol):
+    """A scorer whose scores are products of vectors."""
+
+    @property
+    def item_vectors(self) -> Float32:
+        """Shape (items, width)."""
+
+    def folded(self, askers: Askers) -> Float32:
+        """What each asker asks for: shape (askers, width)."""
 
 
 class ProductScorer:
@@ -96,7 +118,13 @@ class ProductScorer:
         for rows in _rows(len(askers), self._n):
             scores[rows] += (even[rows] - log_totals(scores[rows]))[:, None].astype(np.float32)
         for partner, floor, mine in zip(self._partners, self._floors, weights, strict=True):
-            _raise_above(scores, partner.score(askers), floor, mine)
+            few = partner.few(askers) if isinstance(partner, ReachesFew) else None
+            if few is not None:
+                _raise_few(scores, few, floor, mine)
+            elif isinstance(partner, Multiplies):
+                _raise_products(scores, partner.folded(askers), partner.item_vectors, (floor, mine))
+            else:
+                _raise_above(scores, partner.score(askers), floor, mine)
         scores[:, self._raised] += self._lift
         return scores
 
@@ -227,6 +255,36 @@ def _raise_above(scores: Float32, partner: Float32, floor: float, weights: Float
         more -= np.float32(np.log(floor))
         more *= weights[rows].astype(np.float32)[cells // n_items]
         scores[rows].ravel()[cells] += more
+
+
+def _raise_few(scores: Float32, partner: Any, floor: float, weights: Float64) -> None:
+    """The same of a partner that scores few items: CSR, of the shape of `scores`."""
+    places = np.flatnonzero(partner.data > floor)
+    rows = np.searchsorted(partner.indptr, places, side="right") - 1
+    more = np.log(partner.data[places])
+    more -= np.float32(np.log(floor))
+    more *= weights[rows].astype(np.float32)
+    scores[rows, partner.indices[places]] += more
+
+
+def _raise_products(scores: Float32, vectors: Float32, items: Float32, how: tuple[float, Float64]) -> None:
+    """The same of a partner whose scores are products, which are made for a stretch of items at a time.
+
+    Args:
+        scores: float32, shape (askers, items); changed.
+        vectors: float32, shape (askers, width).
+        items: float32, shape (items, width).
+        how: the partner's floor, and its weight for each asker.
+    """
+    floor, weights = how
+    width = max(64, _TILE_CELLS // max(len(vectors), 1))
+    for start in range(0, len(items), width):
+        found = vectors @ items[start : start + width].T
+        rows, columns = np.divmod(np.flatnonzero(found > floor), found.shape[1])
+        more = np.log(found[rows, columns])
+        more -= np.float32(np.log(floor))
+        more *= weights[rows].astype(np.float32)
+        scores[rows, columns + start] += more
 
 
 def _check(floors: Float64, lengths: Int64, weights: Float64, partners: int) -> None:

@@ -32,6 +32,21 @@ class Described:
     vectors: Tensor
     n_features: int
 
+    def take(self, rows: Tensor) -> Described:
+        """The features of some items, given by their codes."""
+        starts = self.offsets[rows]
+        lengths = self.offsets[rows + 1] - starts
+        offsets = functional.pad(lengths.cumsum(0), (1, 0))
+        entries = torch.arange(int(offsets[-1]), device=rows.device)
+        entries = entries + torch.repeat_interleave(starts - offsets[:-1], lengths)
+        return Described(
+            features=self.features[entries],
+            offsets=offsets,
+            shares=self.shares[entries],
+            vectors=self.vectors[rows],
+            n_features=self.n_features,
+        )
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Described:
         """The same: it never changes."""
         return self
@@ -54,9 +69,9 @@ class ItemContent(nn.Module):
         self.words = nn.Parameter(torch.zeros(described.n_features, width))
         self.directions = nn.Parameter(torch.zeros(described.vectors.shape[1], width))
 
-    def forward(self) -> Tensor:
-        """The vector of every item: shape (items, width)."""
-        known = self.described
+    def forward(self, rows: Tensor | None = None) -> Tensor:
+        """The vector of every item, or of some (int64 codes): shape (items, width)."""
+        known = self.described if rows is None else self.described.take(rows)
         words: Tensor = self.words
         if self.training and self.dropout:
             kept = torch.empty(len(words), 1, device=words.device).bernoulli_(1.0 - self.dropout)

@@ -70,6 +70,7 @@ def sampled_loss(  # noqa: PLR0913 (the same as above, and what is drawn)
     weights: Tensor | None = None,
     temperature: float = 1.0,
     smoothing: float = 0.0,
+    of: int | None = None,
 ) -> Tensor:
     """Mean cross-entropy of each target against some items that were drawn for all predictions.
 
@@ -81,12 +82,13 @@ def sampled_loss(  # noqa: PLR0913 (the same as above, and what is drawn)
         weights: float32, shape (predictions,): how much each counts; None: 1.
         temperature: logits are divided by it.
         smoothing: share of each target that is spread over what was drawn.
+        of: how many items there are, where `items` holds only those that the batch is about; None: as many.
 
     Returns:
         A scalar: the weighted sum over the sum of weights.
     """
     # Of n draws, n / items are expected to be any one item: the target too, whose draws are hidden.
-    correction = math.log(len(items) / len(drawn))
+    correction = math.log((of or len(items)) / len(drawn))
     rows = functional.embedding(torch.cat([targets, drawn]), items)
     exact = torch.promote_types(_kind(vectors, items), torch.float32)
     own = (vectors * rows[: len(targets)]).sum(-1, keepdim=True).to(exact) / temperature

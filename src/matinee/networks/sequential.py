@@ -116,18 +116,21 @@ class SequentialNetwork(nn.Module):
         self.item_dropout = LockedDropout(item_dropout)
         self._start(width, layers)
 
-    def table(self) -> Tensor:
-        """The vector of every item, as read and as answered: shape (items, width).
+    def table(self, rows: Tensor | None = None) -> Tensor:
+        """The vector of every item, or of some, as read and as answered: shape (items, width).
+
+        Of some (int64 codes, each once), the gradient of the items' own vectors is sparse: it holds these
+        rows alone.
 
         In training with content, some items are without their own vectors, others at every call.
         """
+        own: Tensor = self.items if rows is None else functional.embedding(rows, self.items, sparse=True)
         if self.content is None:
-            return self.items
-        own: Tensor = self.items
+            return own
         if self.training and self.id_dropout:
             kept = torch.empty(len(own), 1, device=own.device).bernoulli_(1.0 - self.id_dropout)
             own = own * kept
-        return own + self.content()  # type: ignore[no-any-return]
+        return own + self.content(rows)  # type: ignore[no-any-return]
 
     def forward(self, histories: Histories, table: Tensor | None = None) -> Tensor:
         """What each event, or each whole history, asks for.

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from matinee.answers.model import Model, context_of
+from matinee.answers.context import context_of
+from matinee.answers.model import Model
 from matinee.answers.regions import join_regions
 from matinee.core.errors import InputError
 from matinee.core.settings import config_values

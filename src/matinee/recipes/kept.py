@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matinee.answers.model import Model, context_of
+from matinee.answers.context import context_of
+from matinee.answers.model import Model
 from matinee.answers.tensors import read_tensors, write_tensors
 from matinee.core.promise import Log, Part
 from matinee.recipes.spent import Meter, peak_rss_mb, read_facts, write_facts

@@ -6,8 +6,8 @@ score(j) = log softmax(network)(j) + sum over partners p of w_p * log max(partne
 follows from a whole history, what follows from its last steps, and what a viewer likes at all. Their product
 ranks better than any of them (a product of experts, Hinton 2002; Vancura and Kordik 2021, VASP, joins a
 linear model and a network too). The weights are chosen on events held back from all parts (held_out.py): for
-that `transitions` is fitted without them once, and then with everything. docs/blend.md has what other ways to
-join them came to.
+that `transitions` is fitted without them once, and then with everything, unless so few are held back that it
+makes no difference. docs/blend.md has what other ways to join them came to.
 
 Of an item that nobody watched the closed forms know nothing; where the network knows what it is,
 cold_items.py chooses how far it is raised.
@@ -15,83 +15,40 @@ cold_items.py chooses how far it is raised.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from matinee.answers.model import Model, context_of
+from matinee.answers.context import context_of
+from matinee.answers.model import Model
 from matinee.answers.scorers import make_scorer
-from matinee.core.errors import SettingsError, Stopped, unknown_name
+from matinee.core.errors import Stopped
 from matinee.core.promise import Log, Needs, Part, Scorer
 from matinee.core.run import Run, Step
-from matinee.core.settings import config_values, make_config
+from matinee.core.settings import config_values
 from matinee.core.space import Space
 from matinee.core.types import Float32, Int64
+from matinee.recommenders.blend_settings import PARTNERS, BlendConfig, config_of
 from matinee.recommenders.cold_items import choose_lift, strangers_of
 from matinee.recommenders.held_out import HeldOut, hold_out, without
-from matinee.recommenders.ials import Ials, IalsConfig
-from matinee.recommenders.network_settings import SequentialConfig
+from matinee.recommenders.ials import Ials
 from matinee.recommenders.network_warm import renamed, warm_of
 from matinee.recommenders.sequential import Sequential
 from matinee.recommenders.short_histories import RECENT, Short, choose_short, recent_part
-from matinee.recommenders.transitions import Transitions, TransitionsConfig
+from matinee.recommenders.transitions import Transitions
 from matinee.recommenders.update import updated_part
 
-# Who may join, what its score cannot tell from nothing, and the weights that are tried.
-_PARTNERS: Mapping[str, tuple[type[Any], float, tuple[float, ...]]] = {
-    "transitions": (Transitions, 2e-4, (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)),
-    "ials": (Ials, 1e-2, (0.0, 0.25, 0.5, 0.75, 1.0)),
-}
 # What a viewer likes at all does not hang on the last event: fitted once, without what is held out.
 _ONCE = frozenset({"ials"})
+# Where less than this share of all events is held back, nothing is fitted again to learn them too.
+_LITTLE = 1e-3
 # The network's share of a fit.
 _TRAINING = 0.9
 # Scores looked at to choose the weights: of fewer viewers where the catalogue is large.
 _CELLS = 5e7
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlendConfig:
-    """Settings of `blend`; those of a part are written like `sequential.width`.
-
-    Attributes:
-        partners: what joins the network: transitions, ials, both or none.
-        weights: how much each partner counts beside the network, in their order; none: chosen on events
-            held back from the fit.
-        sequential: settings of the network.
-        transitions: settings of the partner of that name.
-        ials: settings of the partner of that name; by default small, and with no decay: what a viewer likes
-            at all is what the others leave to be said.
-        sums: keep the sums that `transitions` was solved from, so that new events take half its time; a
-            bundle is larger by them (MovieLens-1M: 100 MB beside 40).
-    """
-
-    partners: tuple[str, ...] = ("transitions", "ials")
-    weights: tuple[float, ...] = ()
-    sequential: SequentialConfig = field(default_factory=SequentialConfig)
-    transitions: TransitionsConfig = field(default_factory=TransitionsConfig)
-    ials: IalsConfig = field(default_factory=lambda: IalsConfig(factors=32, epochs=5, decay=1.0))
-    sums: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse partners that nobody knows, and weights that are not theirs."""
-        unknown = [name for name in self.partners if name not in _PARTNERS]
-        if unknown:
-            raise unknown_name("partner of blend", unknown[0], _PARTNERS)
-        if len(set(self.partners)) < len(self.partners):
-            known = " and ".join(_PARTNERS)
-            raise SettingsError(
-                f"blend joins each of {known} once at most, found {', '.join(self.partners)}."
-            )
-        if self.weights and len(self.weights) != len(self.partners):
-            raise SettingsError(
-                f"blend needs {len(self.partners)} weights, one a partner, found {len(self.weights)}."
-            )
-        if any(weight < 0.0 for weight in self.weights):
-            raise SettingsError(f"blend needs weights of at least 0, found {self.weights}.")
 
 
 class Blend:
@@ -114,17 +71,19 @@ class Blend:
     }
 
     def __init__(self, **settings: Any) -> None:
-        self.config = _config(settings)
+        self.config = config_of(settings)
         # Some settings are looked at by their recommender only: it says now what it would say in a fit.
         self._network(), self._partners()
 
     def needs(self, log: Log) -> Needs:
-        """Predict what a fit will take: the parts come one after the other, the partners twice."""
+        """Predict what a fit will take: the parts come one after the other, some partners twice."""
         network = self._network().needs(log)
-        partners = [partner.needs(log) for partner in self._partners().values()]
+        partners = {name: partner.needs(log) for name, partner in self._partners().items()}
+        once = _fitted_once(partners, self._network().held(log, 0), log)
         return Needs(
-            memory_bytes=max(network.memory_bytes, *(needs.memory_bytes for needs in partners), 0),
-            cpu_s=network.cpu_s + 2.0 * sum(needs.cpu_s for needs in partners),
+            memory_bytes=max(network.memory_bytes, *(needs.memory_bytes for needs in partners.values()), 0),
+            cpu_s=network.cpu_s
+            + sum(needs.cpu_s * (1.0 if name in once else 2.0) for name, needs in partners.items()),
         )
 
     def fit(self, log: Log, *, seed: int = 0, run: Run | None = None) -> Model:
@@ -142,9 +101,8 @@ class Blend:
         _heed(run)
         partners, taught = self._partners(), without(log, held)
         once = {
-            name: partner.fit(taught, seed=seed).parts[name]
-            for name, partner in partners.items()
-            if name in _ONCE
+            name: replace(partners[name].fit(taught, seed=seed).parts[name], sums={})
+            for name in _fitted_once(partners, held, log)
         }
         weights, lift, short = self._choose(taught, held, parts | once, seed)
         parts |= {
@@ -209,7 +167,7 @@ class Blend:
         return Sequential(**config_values(self.config.sequential))
 
     def _partners(self) -> dict[str, Any]:
-        made = {name: _PARTNERS[name][0] for name in self.config.partners}
+        made = {name: PARTNERS[name][0] for name in self.config.partners}
         return {name: cls(**config_values(getattr(self.config, name))) for name, cls in made.items()}
 
     def _network_part(self, log: Log, held: HeldOut, seed: int, run: Run) -> Part:
@@ -236,7 +194,7 @@ class Blend:
         given = bool(self.config.weights) or not names
         settings: dict[str, Any] = {
             "parts": ["sequential", *names],
-            "floors": [_PARTNERS[name][1] for name in names],
+            "floors": [PARTNERS[name][1] for name in names],
             "weights": [[weight] for weight in weights],
             "lengths": [],
             # So many events the weights were chosen on; none where they were given.
@@ -269,7 +227,7 @@ class Blend:
             fitted.append(parts.get(name) or partner.fit(taught, seed=seed).parts[name])
         scorers = [make_scorer(part, context_of(taught)) for part in fitted]
         weights = given or self._best_weights(taught, held, scorers)
-        joint = [(_PARTNERS[name][1], weight) for name, weight in zip(names, weights, strict=True)]
+        joint = [(PARTNERS[name][1], weight) for name, weight in zip(names, weights, strict=True)]
         short = None if given or held.first is None else choose_short(taught, held.first, scorers, joint)
         if strangers is None:
             return weights, None, short
@@ -280,12 +238,18 @@ class Blend:
         """The weights by which the events held out are ranked best."""
         names = self.config.partners
         # Of equals the first is taken: where few are asked, the one that trusts all parts alike.
-        tried = sorted(product(*(_PARTNERS[name][2] for name in names)), key=_from_even)
-        floors = [_PARTNERS[name][1] for name in names]
+        tried = sorted(product(*(PARTNERS[name][2] for name in names)), key=_from_even)
+        floors = [PARTNERS[name][1] for name in names]
         gains = np.zeros(len(tried))
         for rows in _some(held, taught.n_items):
             gains += _gains(held.of(rows), scorers, floors, tried)
         return list(tried[int(np.argmax(gains))])
+
+
+def _fitted_once(names: Iterable[str], held: HeldOut, log: Log) -> list[str]:
+    """Which partners are fitted without what is held out, and never with it."""
+    little = np.count_nonzero(~held.taught) < _LITTLE * len(log.histories.items)
+    return [name for name in names if name in _ONCE or little]
 
 
 def _scaled(tell: Callable[[Step], None]) -> Callable[[Step], None]:
@@ -357,39 +321,3 @@ def _gains(
             joined += np.float32(weight) * chances
         found.append(held.gains(joined).sum())
     return np.array(found)
-
-
-def _refuse_bare(key: str, classes: Mapping[str, type[Any]]) -> None:
-    """Refuse a setting of a part that stands without the part's name."""
-    if key in {field.name for field in fields(BlendConfig)}:
-        return
-    owners = [name for name, cls in classes.items() if key in {field.name for field in fields(cls)}]
-    if owners:
-        near = " or ".join(repr(f"{name}.{key}") for name in owners)
-        raise SettingsError(f"Unknown setting of blend {key!r}: did you mean {near}?")
-
-
-def _config(settings: Mapping[str, Any]) -> BlendConfig:
-    """The config from settings whose keys may name a part's own."""
-    classes: dict[str, type[Any]] = {"sequential": SequentialConfig}
-    classes |= {name: maker.Config for name, (maker, _, _) in _PARTNERS.items()}
-    own: dict[str, Any] = {}
-    inner: dict[str, dict[str, Any]] = {name: {} for name in classes}
-    for key, value in settings.items():
-        part, dot, rest = key.partition(".")
-        _refuse_bare(key, classes)
-        if part in inner and dot:
-            inner[part][rest] = value
-        elif part in inner and isinstance(value, Mapping):
-            inner[part] |= value
-        elif part in inner and not isinstance(value, classes[part]):
-            raise SettingsError(f"Settings of a part are written like {part}.KEY=VALUE, found {key}={value}.")
-        else:
-            own[key] = value
-    if own.get("partners") in ("", "none"):
-        own["partners"] = ()
-    usual = config_values(BlendConfig())
-    made = {
-        name: make_config(cls, usual[name] | inner[name], f"blend.{name}") for name, cls in classes.items()
-    }
-    return make_config(BlendConfig, made | own, "blend")

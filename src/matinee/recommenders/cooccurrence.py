@@ -110,6 +110,25 @@ def pairs_within(lengths: Int64, window: int) -> float:
     return float((np.minimum(window, counts) * counts).sum())
 
 
+def distinct_pairs(histories: Histories, window: int, every: int = 64) -> float:
+    """About how many different pairs of items (newer, older) meet within a window, from a sample.
+
+    Args:
+        histories: oldest event first.
+        window: the greatest lag of a pair.
+        every: pairs whose newer item is one of so many are looked at.
+    """
+    reach = np.minimum(positions(histories), window)
+    newer = np.flatnonzero((histories.items % every == 0) & (reach > 0))
+    if not len(newer):
+        return 0.0
+    met = reach[newer]
+    ends = np.cumsum(met)
+    older = np.repeat(newer, met) - (np.arange(1, int(ends[-1]) + 1) - np.repeat(ends - met, met))
+    keys = np.repeat(histories.items[newer].astype(np.int64), met) << 32 | histories.items[older]
+    return float(len(np.unique(keys))) * every
+
+
 def remaining(serve: Float64, histories: Histories, rate: float) -> Float64:
     """Add up what comes later, seen from each event q: sum over t > q of rate ** (t - 1 - q) * serve_t.
 

@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 from matinee.core.types import Bool, Float32, Histories, Int64
 from matinee.recommenders.cooccurrence import pair_sums, remaining
 
+# Rows of a block of `near_gram`.
+_ROWS = 4096
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sums:
@@ -137,6 +140,43 @@ def sparse_gram(sums: Sums) -> Any:
     )
 
 
+def near_gram(sums: Sums, weights: NDArray[Any], most: int) -> Any:
+    """The Gram matrix with the largest cells of each row alone, for a catalogue whose whole one has too many.
+
+    Made some rows at a time: neither the whole matrix nor its other triangle is ever there.
+
+    Args:
+        sums: what it is made of; no cell is below 0.
+        weights: shape (features,): a cell g of column j counts g * weights[j].
+        most: cells that a row keeps; the diagonal is always among them.
+
+    Returns:
+        scipy CSR float32, shape (rates x items, rates x items), its cells in no order; a cell that its row
+        keeps may be missing on the other side of the diagonal.
+    """
+    import scipy.sparse
+
+    rates, n = len(sums.targets), sums.same.shape[2]
+    blocks = []
+    for a in range(rates):
+        older = [sums.pairs[a][b].T.tocsr() for b in range(rates)]
+        for start in range(0, n, _ROWS):
+            rows = slice(start, min(start + _ROWS, n))
+            parts = []
+            for b in range(rates):
+                same = scipy.sparse.diags_array(
+                    sums.same[a, b][rows], offsets=start, shape=(rows.stop - start, n)
+                )
+                parts.append(older[b][rows] + sums.pairs[b][a][rows] + same)
+            blocks.append(_largest(scipy.sparse.hstack(parts, format="csr"), weights, most, a * n + start))
+    return scipy.sparse.vstack(blocks, format="csr")
+
+
+def gram_cells(sums: Sums) -> int:
+    """Cells of the Gram matrix, at most."""
+    return 2 * sum(int(matrix.nnz) for row in sums.pairs for matrix in row)
+
+
 def targets_by_item(sums: Sums) -> Any:
     """T transposed: scipy CSR, shape (items, rates x items)."""
     import scipy.sparse
@@ -209,6 +249,23 @@ def _renamed(matrix: Any, codes: NDArray[np.int64], n: int) -> Any:
 
     cells = matrix.tocoo()
     return scipy.sparse.csr_matrix((cells.data, (codes[cells.row], codes[cells.col])), shape=(n, n))
+
+
+def _largest(block: Any, weights: NDArray[Any], most: int, first: int) -> Any:
+    """Some rows of a matrix with their largest weighted cells alone; the first row is number `first`."""
+    import scipy.sparse
+
+    lengths = np.diff(block.indptr)
+    if lengths.max(initial=0) <= most:
+        return block
+    rows = np.repeat(np.arange(block.shape[0]), lengths)
+    worth = (block.data * weights[block.indices]).astype(np.float32)
+    worth[block.indices == rows + first] = np.inf
+    # Bits of floats that are not below 0 are in the floats' order: one sort by rows, the largest first.
+    order = np.argsort((rows.astype(np.uint64) << np.uint64(32)) | ~worth.view(np.uint32))
+    kept = order[np.arange(len(order)) - np.repeat(block.indptr[:-1], lengths) < most]
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.minimum(lengths, most))])
+    return scipy.sparse.csr_matrix((block.data[kept], block.indices[kept], ends), shape=block.shape)
 
 
 def _among(matrix: Any, rows: Int64, columns: Int64) -> Any:

@@ -19,8 +19,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from matinee.answers.by_value import by_value
+from matinee.answers.context import context_of
 from matinee.answers.ensemble import EnsembleScorer
-from matinee.answers.model import Model, context_of
+from matinee.answers.model import Model
 from matinee.answers.scorers import make_scorer
 from matinee.core.errors import SettingsError, unknown_name
 from matinee.core.promise import Log, Needs, Part

@@ -8,6 +8,7 @@ Cholesky and products, about 10 ns for each cell that a small system is picked f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,12 +33,15 @@ class Shape:
         pairs: for each set of features, how many pairs of events its sums go over.
         results: sums that are made of each pair.
         diagonal: float64, shape (features,): about what each feature weighs in the Gram matrix.
+        met: for each set of features, how many different pairs of items meet, counted in a sample; None: as
+            many as meet by chance.
     """
 
     events: Int64
     pairs: tuple[float, ...]
     results: int
     diagonal: NDArray[np.float64]
+    met: tuple[float, ...] | None = None
 
 
 def joint_cost(shape: Shape, least: float) -> Needs:
@@ -50,6 +54,30 @@ def joint_cost(shape: Shape, least: float) -> Needs:
     return Needs(
         memory_bytes=int(sums.memory_bytes + memory), cpu_s=float(sums.cpu_s + flops / _FLOPS + 5e-8 * cells)
     )
+
+
+def near_cost(shape: Shape, features: int, row_cells: int) -> Needs:
+    """The local way where each row of the Gram matrix keeps so many cells at most."""
+    sums, cells = _sums_cost(shape)
+    rates, n = len(shape.pairs), len(shape.events)
+    gram = gram_cells(shape)
+    rows = min(gram, float(rates * n * row_cells))
+    chosen = min(float(features), cells / max(n, 1)) * n
+    # The sums of one rate the other way round, the rows as they are made and as they are joined; the targets.
+    memory = max(8.0 * gram / 2.0 / rates + 8.0 * rows, 16.0 * rows, 8.0 * rows + 8.0 * cells) + 40.0 * chosen
+    cpu_s = 2.0e-7 * gram + 8e-9 * chosen * row_cells + 7e-4 * n
+    return Needs(memory_bytes=int(sums.memory_bytes + memory), cpu_s=float(sums.cpu_s + cpu_s))
+
+
+def gram_cells(shape: Shape) -> float:
+    """Cells of the Gram matrix, at most."""
+    cells = [min(pairs, met) for pairs, met in zip(shape.pairs, _met(shape), strict=True)]
+    return 2.0 * len(cells) * sum(cells)
+
+
+def _met(shape: Shape) -> Sequence[float]:
+    """How many different pairs of items meet, for each set of features."""
+    return shape.met or [float(row_lengths(shape.events, pairs).sum()) for pairs in shape.pairs]
 
 
 def local_cost(shape: Shape, features: int) -> Needs:
@@ -82,8 +110,7 @@ def row_lengths(events: Int64, pairs: float) -> Float64:
 
 def _sums_cost(shape: Shape) -> tuple[Needs, float]:
     """Making the sums, and how many cells all of their targets have."""
-    cells = [float(row_lengths(shape.events, pairs).sum()) for pairs in shape.pairs]
-    stored = [min(pairs, found) for pairs, found in zip(shape.pairs, cells, strict=True)]
+    stored = [min(pairs, found) for pairs, found in zip(shape.pairs, _met(shape), strict=True)]
     memory = 9.0 * sum(stored) * shape.results + 24 * float(shape.events.sum())
     cpu_s = shape.results * (2e-8 * sum(shape.pairs) + 7e-8 * sum(stored))
     return Needs(memory_bytes=int(memory + _FIXED), cpu_s=cpu_s), sum(stored)

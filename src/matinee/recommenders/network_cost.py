@@ -8,7 +8,7 @@ from matinee.core.promise import Log, Needs
 from matinee.data.content import MOST_FEATURES, told_bytes
 from matinee.recommenders.cooccurrence import pairs_within
 from matinee.recommenders.network_content import told_of
-from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved
+from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, learnt_by_rows, resolved
 from matinee.train.memory import NetworkSize, predicted_bytes
 
 # Float operations a second of one core in single precision, all losses included; measured on ML-1M.
@@ -61,6 +61,7 @@ def network_size(config: SequentialConfig, log: Log, *, half: bool = False) -> N
         features=features,
         entries=entries,
         numbers=numbers,
+        by_rows=learnt_by_rows(config, log.n_items),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from matinee.answers.model import context_of
+from matinee.answers.context import context_of
 from matinee.answers.network import NetworkScorer
 from matinee.core.promise import Log, Part
 from matinee.core.run import Run
@@ -21,18 +21,17 @@ from matinee.core.seeds import generator
 from matinee.core.settings import config_values, make_config
 from matinee.core.words import counted
 from matinee.networks.item_content import Described, ItemContent
-from matinee.networks.losses import sampled_loss, softmax_loss, turned_down_loss
 from matinee.networks.sequential import SequentialNetwork
 from matinee.recommenders.held_out import HeldOut, without
 from matinee.recommenders.network_content import Known, known_of
 from matinee.recommenders.network_context import Context, context_of_log
 from matinee.recommenders.network_cost import network_size
+from matinee.recommenders.network_loss import batch_loss
 from matinee.recommenders.network_passes import for_gpu, passes_of, reading_of, rehearsed
-from matinee.recommenders.network_settings import SequentialConfig, drawn_negatives, resolved, settings_of
+from matinee.recommenders.network_settings import SequentialConfig, resolved, settings_of
 from matinee.recommenders.network_warm import PASSES, RATE, Warm, warm_vectors
 from matinee.recommenders.short_histories import hold_out_for
 from matinee.recommenders.start_vectors import start_vectors
-from matinee.train.columns import Batch
 from matinee.train.device import Place, find_place, require_on, return_large_memory, threads_for
 from matinee.train.learner import records
 from matinee.train.loop import Trained, train
@@ -115,7 +114,7 @@ def _trained(
     told = context_of_log(config, log, held, None if warm is None else warm.part.settings)
     settings = settings_of(config, log) | dict(told.settings)
     place = find_place(run.device, run.precision, run.processes)
-    require_on(place, network_size(config, log, half=place.half))
+    require_on(place, replace(network_size(config, log, half=place.half), by_rows=False))
     known = known_of(taught, config.content or 0.0)
     network = content_network(config, log, known, seed=seed, place=place, told=told)
     start = None
@@ -144,10 +143,12 @@ def _trained(
         scorer = NetworkScorer(Part(kind="network", settings=settings, tensors=tensors), context)
         return held.ndcg(scorer.score, log.n_items)
 
+    # On a GPU whole tables are moved as fast as rows are picked, and processes move them whole.
+    by_rows = place.device.type == "cpu" and run.processes.size == 1
     with threads_for(config.batch_events or 1, run.processes):
         trained = train(
             network,
-            _loss_of(config, log.n_items, _taught_items(known, place)),
+            batch_loss(config, log.n_items, _taught_items(known, place), by_rows=by_rows),
             passes,
             _plan(config, seed, len(passes(0))),
             run,
@@ -331,53 +332,6 @@ def _plan(config: SequentialConfig, seed: int, steps: int) -> Plan:
         patience=config.patience,
         seed=seed,
     )
-
-
-def _loss_of(
-    config: SequentialConfig, n_items: int, some: Tensor | None
-) -> Callable[[SequentialNetwork, Batch | None], tuple[Tensor, int] | None]:
-    """The loss of a batch, and of how many predictions it is the mean.
-
-    Args:
-        config: with what the log decides filled in.
-        n_items: size of the catalogue.
-        some: int64: ascending codes of the items that targets are told from; None: all.
-    """
-    n = n_items if some is None else len(some)
-    drawn = drawn_negatives(config, n)
-
-    def loss_of(network: SequentialNetwork, batch: Batch | None) -> tuple[Tensor, int] | None:
-        if batch is None:
-            return None
-        more: dict[str, Any] = {
-            "weights": batch.weights,
-            "temperature": config.temperature,
-            "smoothing": config.smoothing,
-        }
-        table = network.table()
-        outputs, targets = batch.outputs(network, table), batch.targets
-        vectors = outputs[batch.rows]
-        turned = None
-        if batch.noes is not None and len(batch.noes[0]):
-            turned = table[batch.noes[1]], outputs[batch.noes[0]]
-        if some is not None:
-            table, targets = table[some], torch.searchsorted(some, targets)
-        if drawn:
-            others = torch.randint(n, (drawn,), device=vectors.device)
-            loss = sampled_loss(vectors, table, targets, others, **more)
-        else:
-            loss = softmax_loss(vectors, table, targets, **more)
-        if turned is not None:
-            counted = float(len(targets))
-            if batch.share is not None:
-                # Weighted by its share, as the rest is, it comes to the same sum for any number of processes.
-                counted = batch.share.predictions * batch.share.weight
-            loss = loss + config.noes / max(counted, 1e-9) * turned_down_loss(
-                turned[1], turned[0], table, config.temperature
-            )
-        return loss, len(targets)
-
-    return loss_of
 
 
 def _arrays(state: Mapping[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:

@@ -170,6 +170,11 @@ def drawn_negatives(config: SequentialConfig, n_items: int) -> int:
     return _DRAWN if n_items > _WHOLE_CATALOGUE else 0
 
 
+def learnt_by_rows(config: SequentialConfig, n_items: int) -> bool:
+    """Whether a step touches so few of the items that their moments are kept row by row (train/rows.py)."""
+    return n_items > _WHOLE_CATALOGUE and drawn_negatives(config, n_items) > 0 and not config.noes
+
+
 def _check(config: SequentialConfig) -> None:
     """Refuse a setting out of its range."""
     for name, known in (("positions", POSITIONS), ("start", STARTS)):

@@ -155,7 +155,8 @@ def solve_local(gram: Any, targets: Any, ridge: Float32 | float, features: int) 
     """Solve each target on its few strongest features.
 
     Args:
-        gram: scipy CSR, symmetric, shape (n, n).
+        gram: scipy CSR, shape (n, n), no cell below 0: symmetric, or with its largest cells alone, some
+            of them on one side of the diagonal only.
         targets: scipy CSR of T transposed, shape (items, n).
         ridge: what is added to the diagonal: one number, or one per feature.
         features: the most features of a target, those with the largest |t| / sqrt(g + ridge).
@@ -166,21 +167,23 @@ def solve_local(gram: Any, targets: Any, ridge: Float32 | float, features: int) 
     import scipy.sparse
 
     diagonal = gram.diagonal() + ridge
+    roots = np.sqrt(diagonal)
     place = np.full(gram.shape[0], -1, np.int32)
     rows, columns, values = [], [], []
     for j in range(targets.shape[0]):
         span = slice(targets.indptr[j], targets.indptr[j + 1])
         among, wanted = targets.indices[span], targets.data[span]
         if len(among) > features:
-            best = np.argpartition(-np.abs(wanted) / np.sqrt(diagonal[among]), features)[:features]
+            best = np.argpartition(-np.abs(wanted) / roots[among], features)[:features]
             among, wanted = among[best], wanted[best]
         if not len(among):
             continue
         small = _submatrix(gram, among, place)
-        small[np.diag_indices(len(among))] += ridge if isinstance(ridge, float) else ridge[among]
+        small = np.maximum(small, small.T)
+        small.ravel()[:: len(among) + 1] += ridge if isinstance(ridge, float) else ridge[among]
         rows.append(among)
         columns.append(np.full(len(among), j, np.int32))
-        values.append(np.linalg.solve(small, wanted.astype(np.float64)).astype(np.float32))
+        values.append(_solved(small, wanted.astype(np.float64)).astype(np.float32))
     shape = (gram.shape[0], targets.shape[0])
     if not rows:
         return scipy.sparse.csr_matrix(shape, dtype=np.float32)
@@ -188,15 +191,26 @@ def solve_local(gram: Any, targets: Any, ridge: Float32 | float, features: int) 
     return scipy.sparse.csr_matrix((np.concatenate(values), cells), shape=shape)
 
 
+def _solved(small: Float64, wanted: Float64) -> Float64:
+    """A small symmetric system by its Cholesky factor, at half the arithmetic; else by elimination."""
+    from scipy.linalg import lapack
+
+    _, solved, failed = lapack.dposv(small, wanted)
+    return np.asarray(np.linalg.solve(small, wanted) if failed else solved)
+
+
 def _submatrix(gram: Any, among: NDArray[Any], place: NDArray[np.int32]) -> Float64:
     """gram[among, among] as a dense matrix; `place` is all -1, and is so again afterwards."""
     place[among] = np.arange(len(among))
-    starts, lengths = gram.indptr[among], np.diff(gram.indptr)[among]
+    starts = gram.indptr[among]
+    lengths = gram.indptr[among + 1] - starts
     ends = np.cumsum(lengths)
-    cells = np.repeat(starts - (ends - lengths), lengths) + np.arange(ends[-1])
+    cells = np.arange(ends[-1])
+    cells += np.repeat(starts - (ends - lengths), lengths)
     columns = place[gram.indices[cells]]
-    inside = columns >= 0
+    inside = np.flatnonzero(columns >= 0)
     small = np.zeros((len(among), len(among)))
-    small[np.repeat(np.arange(len(among)), lengths)[inside], columns[inside]] = gram.data[cells[inside]]
+    rows = np.searchsorted(ends, inside, side="right")
+    small[rows, columns[inside]] = gram.data[cells[inside]]
     place[among] = -1
     return small

@@ -13,7 +13,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from matinee.answers.model import Model, context_of, model_of
+from matinee.answers.context import context_of
+from matinee.answers.model import Model, model_of
 from matinee.answers.scorers import make_scorer
 from matinee.core.errors import MissingExtra
 from matinee.core.memory import require

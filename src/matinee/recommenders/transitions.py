@@ -13,7 +13,8 @@ definite, the ridge is raised (ridge.py), and `ridge_used` says so.
 
 Of many features, those that hardly weigh against the ridge are solved alone (ridge.py). Where even so a
 joint solution would take longer, or its matrix does not fit in memory, every item is solved on the few
-features that go with it most (linear_cost.py). A log without an order has no next item: there each item is
+features that go with it most (linear_cost.py); of what goes with what, a very large log keeps the most for
+each feature (decayed_gram.py). A log without an order has no next item: there each item is
 regressed on the rest of its viewer's history, which is EASE, and the part's `note` says so.
 """
 
@@ -34,17 +35,19 @@ from matinee.core.promise import Log, Needs, Part
 from matinee.core.settings import config_values, make_config
 from matinee.core.space import Choice, Space, Span
 from matinee.core.types import Float32, Float64
-from matinee.recommenders.cooccurrence import pairs_within
+from matinee.recommenders import linear_cost as cost
+from matinee.recommenders.cooccurrence import distinct_pairs, pairs_within
 from matinee.recommenders.decayed_gram import (
     Sums,
     dense_gram,
+    gram_cells,
+    near_gram,
     sparse_gram,
     sums_of,
     targets_by_item,
     to_arrays,
 )
 from matinee.recommenders.ease import EaseConfig, set_part
-from matinee.recommenders.linear_cost import FEATURES, Shape, joint_cost, local_cost
 from matinee.recommenders.noes import against
 from matinee.recommenders.ridge import factor, joint_features, solve, solve_alone, solve_local, tensors_of
 
@@ -53,6 +56,11 @@ from matinee.recommenders.ridge import factor, joint_features, solve, solve_alon
 _RARE = 0.2
 # Larger sums are not kept with a model: a fit from scratch is then the way to take in new events.
 _SUMS_BYTES = 2**29
+# A larger Gram matrix keeps so many cells of each row, when items are solved on few features each.
+_GRAM_CELLS = 2**27
+_ROW_CELLS = 256
+# Of larger logs, how many pairs of items meet is counted in a sample before a fit.
+_LOOKED_AT = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,16 +133,15 @@ class Transitions:
         settings = config_values(config) | {"windows": list(windows_of(config))}
         features = self._features(log)
         if features:
-            weights = solve_local(sparse_gram(sums), targets_by_item(sums), config.ridge, features)
+            weights = solve_local(_gram_of(sums, config), targets_by_item(sums), config.ridge, features)
             weights.data *= damp.astype(np.float32)[weights.indices]
             tensors = sparse_tensors(weights)
         else:
             tensors, times = _solved(sums, config.ridge, damp.astype(np.float32))
             settings |= {"ridge_used": config.ridge * times}
-        kept = to_arrays(sums)
-        if sum(array.nbytes for array in kept.values()) > _SUMS_BYTES:
+        kept = _arrays_of(sums)
+        if not kept:
             settings |= {"sums": "not kept: over 512 MiB, so an update fits anew"}
-            kept = {}
         return Part(kind="linear", settings=settings, tensors=tensors, sums=kept)
 
     def _features(self, log: Log) -> int:
@@ -142,8 +149,8 @@ class Transitions:
         if self.config.features is not None:
             return self.config.features
         dense = dense_needs(self.config, log)
-        quick = dense.cpu_s <= _local_needs(self.config, log, FEATURES).cpu_s
-        return 0 if quick and fits(dense.memory_bytes) else FEATURES
+        quick = dense.cpu_s <= _local_needs(self.config, log, cost.FEATURES).cpu_s
+        return 0 if quick and fits(dense.memory_bytes) else cost.FEATURES
 
 
 def noes_of(log: Log, config: TransitionsConfig) -> Any | None:
@@ -162,14 +169,17 @@ def windows_of(config: TransitionsConfig) -> tuple[int, ...]:
 
 def dense_needs(config: TransitionsConfig, log: Log) -> Needs:
     """What the dense way takes."""
-    return joint_cost(_shape(config, log), _RARE * config.ridge)
+    return cost.joint_cost(_shape(config, log), _RARE * config.ridge)
 
 
 def _local_needs(config: TransitionsConfig, log: Log, features: int) -> Needs:
-    return local_cost(_shape(config, log), features)
+    shape = _shape(config, log)
+    if cost.gram_cells(shape) > _GRAM_CELLS:
+        return cost.near_cost(shape, features, _ROW_CELLS)
+    return cost.local_cost(shape, features)
 
 
-def _shape(config: TransitionsConfig, log: Log) -> Shape:
+def _shape(config: TransitionsConfig, log: Log) -> cost.Shape:
     """The size of the sums, and what each feature will weigh, were items spread evenly over histories.
 
     An event with k events after it weighs (1 - decay ** 2k) / (1 - decay ** 2).
@@ -182,13 +192,34 @@ def _shape(config: TransitionsConfig, log: Log) -> Shape:
     steps = [_mean_step(lengths, decay**2) for decay in config.decays]
     diagonal = np.concatenate([counts * (step * weights.mean()) for step in steps])
     events = np.bincount(histories.items, minlength=log.n_items)
-    return Shape(events=events, pairs=tuple(pairs), results=len(pairs) + 1, diagonal=diagonal)
+    # Where chance would foretell many times too much, it pays to look.
+    large = len(histories.items) > _LOOKED_AT
+    met = tuple(distinct_pairs(histories, window) for window in windows_of(config)) if large else None
+    return cost.Shape(events=events, pairs=tuple(pairs), results=len(pairs) + 1, diagonal=diagonal, met=met)
 
 
 def _mean_step(lengths: Float64, rate: float) -> float:
     """Mean of (1 - rate ** k) / (1 - rate) over all events, k the events of its history after each."""
     faded = lengths - (1.0 - rate**lengths) / (1.0 - rate)
     return float(faded.sum() / max(1.0, lengths.sum()) / (1.0 - rate))
+
+
+def _gram_of(sums: Sums, config: TransitionsConfig) -> Any:
+    """The Gram matrix for the local way: of a very large log with the largest cells of each row alone."""
+    if gram_cells(sums) <= _GRAM_CELLS:
+        return sparse_gram(sums)
+    return near_gram(sums, 1.0 / np.sqrt(sums.diagonal() + config.ridge), _ROW_CELLS)
+
+
+def _arrays_of(sums: Sums) -> dict[str, NDArray[Any]]:
+    """The sums as a model keeps them; empty where they are too large."""
+    rates = len(sums.targets)
+    cells = [max(one.nnz for one in (*row, sums.targets[a])) for a, row in enumerate(sums.pairs)]
+    # The values alone: what is surely too large is not made.
+    if 4 * (rates + 1) * sum(cells) > _SUMS_BYTES:
+        return {}
+    kept = to_arrays(sums)
+    return kept if sum(array.nbytes for array in kept.values()) <= _SUMS_BYTES else {}
 
 
 def _solved(sums: Sums, ridge: float, damp: Float32) -> tuple[dict[str, NDArray[Any]], float]:

@@ -8,6 +8,7 @@ a series.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -163,8 +164,9 @@ def item_table(options: SimulationOptions, catalogue: Catalogue) -> pa.Table:
     )
 
 
+@cache
 def item_ids(n: int) -> pa.Array:
-    """Ids of the items in the order of their codes."""
+    """Ids of the items in the order of their codes; made once, since every block asks for them."""
     width = len(str(n))
     return pa.array([f"i{code:0{width}d}" for code in range(1, n + 1)], pa.string())
 

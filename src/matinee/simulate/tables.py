@@ -14,6 +14,7 @@ from matinee.data.log import InteractionLog
 from matinee.data.vocabulary import Vocabulary
 from matinee.simulate.best import Best, find_moment
 from matinee.simulate.catalogue import Catalogue, item_ids, item_table, make_catalogue
+from matinee.simulate.choice import Choice
 from matinee.simulate.clock import make_times
 from matinee.simulate.options import SimulationOptions
 from matinee.simulate.viewers import Viewers, activity, viewer_ids
@@ -38,12 +39,13 @@ class World:
 
     def blocks(self) -> Iterator[Block]:
         """Every block in turn, made when it is asked for; judging needs all of them walked."""
+        choice = Choice(self.options, self.catalogue)
         for number in range(count_blocks(self.options)):
             watch = None
             if self._best is not None:
                 own = lengths_of_block(self.options, self.lengths, number)
                 watch = self._best.watcher(own, make_times(self.options, own, number)[0])
-            yield walk(self.options, self.catalogue, self.lengths, number, watch)
+            yield walk(self.options, self.catalogue, self.lengths, number, watch, choice)
 
     def truth(self) -> dict[str, Any]:
         """What the simulator knows and no log says: plain JSON values."""

@@ -57,6 +57,7 @@ def walk(
     lengths: Int64,
     number: int,
     watch: Watch | None = None,
+    choice: Choice | None = None,
 ) -> Block:
     """Draw the events of one block.
 
@@ -66,12 +67,13 @@ def walk(
         lengths: int64, shape (all viewers,): events of each.
         number: number of the block.
         watch: sees every situation before its item is drawn; it changes nothing.
+        choice: the rule of this catalogue, which takes long to make of a large one; None: it is made here.
     """
     viewers = make_viewers(options, catalogue, number)
     own = lengths_of_block(options, lengths, number)
     times, starts_session = make_times(options, own, number)
     random = generator(options.seed, "walk", number)
-    choice = Choice(options, catalogue)
+    choice = choice or Choice(options, catalogue)
     # Longest histories first: those still at it are always the first rows, and slices need no copies.
     order = np.argsort(-own, kind="stable")
     starts = (np.cumsum(own) - own)[order]

@@ -2,6 +2,8 @@
 
 The kernel is that of `torch.optim.AdamW(fused=True)`, called directly: making one of torch's own optimisers
 loads its compiler, which costs two CPU-seconds and 70 MB: as much as a small fit. Tests hold the two equal.
+
+A table whose gradient is sparse is moved row by row (rows.py).
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+
+from matinee.train.rows import RowMoments
 
 _EPS = 1e-8
 
@@ -39,6 +43,9 @@ class AdamW:
         }
         self._betas = betas
         self._moments: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        self._rows: dict[str, RowMoments] = {}
+        # Of the last step, by table: the rows that it moved, and what they were before.
+        self.moved: dict[str, tuple[Tensor, Tensor]] = {}
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
@@ -47,6 +54,7 @@ class AdamW:
         Args:
             rate: learning rate of this step.
         """
+        self._step_rows(rate)
         for decay in set(self._decays.values()):
             alike = [name for name, found in self._decays.items() if found == decay]
             names = [name for name in alike if self._parameters[name].grad is not None]
@@ -74,9 +82,30 @@ class AdamW:
             for parameter in moved:
                 parameter.grad = None
 
+    def _step_rows(self, rate: float) -> None:
+        """Move the rows of tables whose gradients are sparse; what is not touched is not pulled to 0."""
+        self.moved = {}
+        for name, parameter in self._parameters.items():
+            gradient = parameter.grad
+            if gradient is None or not gradient.is_sparse:
+                continue
+            gradient = gradient.coalesce()
+            if self._decays[name]:
+                rows = gradient.indices()[0]
+                kept = parameter.index_select(0, rows) * (1.0 - rate * self._decays[name])
+                parameter.index_copy_(0, rows, kept)
+            moments = self._rows.setdefault(name, RowMoments(parameter))
+            self.moved[name] = moments.step(parameter, gradient, rate, self._betas)
+            parameter.grad = None
+
     def tensors(self) -> dict[str, Tensor]:
         """Moments and counts of steps by name; what `load` takes."""
-        return {
+        by_row = {
+            f"rows.{kind}/{name}": tensor
+            for name, moments in self._rows.items()
+            for kind, tensor in moments.tensors().items()
+        }
+        return by_row | {
             f"{kind}/{name}": tensor
             for name, moments in self._moments.items()
             for kind, tensor in zip(("first", "second", "count"), moments, strict=True)
@@ -84,8 +113,13 @@ class AdamW:
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up moments where they stood."""
-        self._moments = {}
+        self._moments, self._rows = {}, {}
         for name, parameter in self._parameters.items():
+            if f"rows.counts/{name}" in tensors:
+                self._rows[name] = RowMoments(parameter)
+                self._rows[name].load(
+                    {kind: tensors[f"rows.{kind}/{name}"] for kind in self._rows[name].tensors()}
+                )
             if f"count/{name}" in tensors:
                 first, second, count = (
                     tensors[f"{kind}/{name}"].to(parameter.device, copy=True)
@@ -103,6 +137,13 @@ class AdamW:
 
 def clip_gradients(parameters: Sequence[Tensor], norm: float) -> None:
     """Scale all gradients so that their norm together is at most this one."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
+    gradients = []
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.grad.is_sparse:
+            # Rows that were read twice are added up before they are measured.
+            parameter.grad = parameter.grad.coalesce()
+            gradients.append(parameter.grad.values())
+        elif parameter.grad is not None:
+            gradients.append(parameter.grad)
     total = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(grad) for grad in gradients]))
     torch._foreach_mul_(gradients, (norm / (total + 1e-6)).clamp_max(1.0))

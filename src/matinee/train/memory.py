@@ -44,6 +44,7 @@ class NetworkSize:
         features: what items are known by, of their content; 0: by nothing.
         entries: features of all items together.
         numbers: of an item's vector from a file.
+        by_rows: whether a step is told from the rows of its items alone (`matinee.train.rows`).
     """
 
     n_items: int
@@ -64,6 +65,7 @@ class NetworkSize:
     features: int = 0
     entries: int = 0
     numbers: int = 0
+    by_rows: bool = False
 
 
 def predicted_bytes(size: NetworkSize) -> int:
@@ -74,6 +76,11 @@ def predicted_bytes(size: NetworkSize) -> int:
     table = size.n_items * size.width * _FLOAT
     weights = parameters(size) * _FLOAT
     kept = weights * (3 + size.average + size.validated)
+    if size.by_rows:
+        # One of the table's moments has a number a row; gradients and content are of the step's rows.
+        kept -= table
+        table = min(size.n_items, 2 * size.batch_events + size.drawn) * size.width * _FLOAT
+        weights -= size.n_items * size.width * _FLOAT - table
     copied = kept if size.checkpoints else 0
     # Item vectors have gradients as answers and as what was read; both stand until they are added up.
     fullest = max(_kept_by_layers(size) + max(_loss(size, table), table + _first_gradients(size)), 3 * table)

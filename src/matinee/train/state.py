@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from matinee.train.adamw import AdamW
 from matinee.train.plan import Plan
+from matinee.train.rows import RowAverage
 
 B = TypeVar("B")
 N = TypeVar("N", bound=nn.Module)
@@ -94,6 +95,7 @@ class State(Generic[N]):
         validation_cpu_s: CPU-seconds of validations.
         curve: passes that are done.
         watch: what the seconds are read from.
+        rows: of tables that are moved row by row: how far their averages are up to date.
     """
 
     network: N
@@ -115,11 +117,17 @@ class State(Generic[N]):
     validation_cpu_s: float = 0.0
     curve: list[Point] = field(default_factory=list)
     watch: Stopwatch = field(default_factory=Stopwatch)
+    rows: dict[str, RowAverage] = field(default_factory=dict)
 
     @property
     def judged(self) -> N:
         """The network that is validated and returned."""
-        return self.network if self.average is None else self.average
+        if self.average is None:
+            return self.network
+        with torch.no_grad():
+            for name, rows in self.rows.items():
+                rows.settle(self.average.get_parameter(name), self.network.get_parameter(name))
+        return self.average
 
     @property
     def loss(self) -> float | None:
@@ -133,8 +141,12 @@ class State(Generic[N]):
     def follow(self, decay: float) -> None:
         """Move the average towards the weights; running counts of the network are taken as they are."""
         if self.average is not None:
-            averages: list[Tensor] = list(self.average.parameters())
-            weights: list[Tensor] = list(self.network.parameters())
+            moved = self.optimiser.moved
+            for name in moved:
+                table = self.average.get_parameter(name)
+                self.rows.setdefault(name, RowAverage(table)).follow(table, moved[name], decay)
+            averages: list[Tensor] = [p for name, p in self.average.named_parameters() if name not in moved]
+            weights: list[Tensor] = [p for name, p in self.network.named_parameters() if name not in moved]
             torch._foreach_lerp_(averages, weights, 1.0 - decay)
             for average, buffer in zip(self.average.buffers(), self.network.buffers(), strict=True):
                 average.copy_(buffer)
@@ -182,6 +194,8 @@ def snapshot(state: State[N]) -> Snapshot:
     tensors |= {f"optimiser/{name}": tensor for name, tensor in state.optimiser.tensors().items()}
     tensors |= {f"best/{name}": tensor for name, tensor in state.best_weights.items()}
     tensors |= {f"random/{name}": tensor for name, tensor in state.random.items()}
+    for name, rows in state.rows.items():
+        tensors |= {f"rows.{kind}/{name}": tensor for kind, tensor in rows.tensors().items()}
     tensors["loss_sum"] = state.loss_sum
     facts = {name: getattr(state, name) for name in _FACTS}
     facts["curve"] = [asdict(point) for point in state.curve]
@@ -200,6 +214,10 @@ def restore(state: State[N], taken: Snapshot) -> None:
     state.optimiser.load(groups.get("optimiser", {}))
     state.best_weights = groups.get("best", {})
     state.random = groups["random"]
+    if state.average is not None:
+        for name in groups.get("rows.until", {}):
+            state.rows[name] = RowAverage(state.average.get_parameter(name))
+            state.rows[name].load({kind: groups[f"rows.{kind}"][name] for kind in ("until", "now")})
     state.loss_sum = groups["loss_sum"][""].to(state.loss_sum.device, copy=True)
     for name in _FACTS:
         setattr(state, name, taken.facts[name])
