@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import context_figures
 import friends_figures
 import network_figures
 import newcomer_figures
@@ -17,6 +18,7 @@ import online_figures
 import process_figures
 import rating_figures
 import refresh_figures
+import region_figures
 import scale_figures
 import serving_figures
 
@@ -251,6 +253,8 @@ def page() -> str:
         *friends_figures.friends_lines(load("friends")),
         *rating_figures.rating_lines(load("ratings")),
         *newcomer_figures.newcomer_lines(load("newcomer")),
+        *context_figures.context_lines(load("context")),
+        *region_figures.region_lines(load("regions")),
         *scale_figures.scale_lines(load("scale")),
         *simulated(),
         *demo(),
