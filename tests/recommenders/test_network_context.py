@@ -11,7 +11,7 @@ from tests.data.test_negatives import dated
 
 from matinee.answers.model import load
 from matinee.core.errors import SettingsError
-from matinee.core.types import histories_of, located, newcomers
+from matinee.core.types import histories_of, newcomers
 from matinee.data.split import split_log
 from matinee.recipes.handover import open_handover, write_handover
 from matinee.recipes.recommend import recommend_one
@@ -115,11 +115,11 @@ def test_a_newcomer_gets_what_is_liked_in_the_region(regional, tmp_path):
     for one in (model, load(tmp_path / "bundle")):
         nobody = newcomers(histories_of([[]]))
         for region, items in (("north", range(5)), ("south", range(5, 10))):
-            found = one.scores(located(nobody, region))[0]
+            found = one.scores(nobody.at(region))[0]
             others = [item for item in range(10) if item not in items]
             assert found[list(items)].mean() > found[others].mean() + 0.2
         np.testing.assert_array_equal(one.scores(nobody)[0], one.context.popularity)
-        np.testing.assert_array_equal(one.scores(located(nobody, "nowhere"))[0], one.context.popularity)
+        np.testing.assert_array_equal(one.scores(nobody.at("nowhere"))[0], one.context.popularity)
     assert model.parts["sequential"].settings["region_names"] == ["north", "south"]
 
 

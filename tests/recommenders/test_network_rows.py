@@ -10,13 +10,12 @@ from matinee.core.run import Run
 from matinee.recommenders import make_recommender, network_settings
 from matinee.recommenders.held_out import hold_out
 from matinee.recommenders.network_content import known_of
-from matinee.recommenders.network_loss import batch_loss
 from matinee.recommenders.network_settings import SequentialConfig, learnt_by_rows, resolved
 from matinee.testing.tastes import predictable_log
 
 torch = pytest.importorskip("torch", reason="needs torch: pip install 'matinee[network]'")
 
-from matinee.recommenders import network_fit  # noqa: E402 - only where torch is
+from matinee.recommenders import network_fit, network_loss  # noqa: E402 - only where torch is
 from matinee.train.device import find_place  # noqa: E402
 from matinee.train.sequences import Reading, next_events  # noqa: E402
 
@@ -53,7 +52,7 @@ def loss_and_gradients(log, content):
         for tensor in network.parameters():
             tensor.normal_(0.0, 0.3, generator=random)
     some = network_fit._taught_items(known, place)
-    loss_of = batch_loss(config, log.n_items, some, by_rows=True)
+    loss_of = network_loss.batch_loss(config, log.n_items, some, by_rows=True)
     torch.manual_seed(3)
     loss, predictions = loss_of(network, batch)
     loss.backward()
@@ -65,7 +64,7 @@ def loss_and_gradients(log, content):
 def test_loss_and_gradients_are_those_of_the_whole_table(titled, monkeypatch, content):
     found = []
     for by_rows in (False, True):
-        monkeypatch.setattr(network_fit, "learnt_by_rows", lambda *_, by_rows=by_rows: by_rows)
+        monkeypatch.setattr(network_loss, "learnt_by_rows", lambda *_, by_rows=by_rows: by_rows)
         found.append(loss_and_gradients(titled, content))
     whole, rows = found
     assert rows[0] == pytest.approx(whole[0], rel=1e-5)
@@ -88,7 +87,7 @@ def test_it_learns_as_well_as_from_the_whole_table(log, monkeypatch):
         return held.ndcg(model.scorer.score, log.n_items)
 
     by_rows = fitted()
-    monkeypatch.setattr(network_fit, "learnt_by_rows", lambda *_: False)
+    monkeypatch.setattr(network_loss, "learnt_by_rows", lambda *_: False)
     whole = fitted()
     assert whole > 0.2
     assert by_rows > 0.9 * whole

@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="the network extra is not installed")
 
 from matinee.answers.model import load
 from matinee.answers.rules import Rules
-from matinee.core.types import histories_of, located, newcomers
+from matinee.core.types import histories_of, newcomers
 from matinee.data.kinds_mean import KindsMean
 from matinee.recommenders import make_recommender
 from matinee.serve.asking import Ask
@@ -95,7 +95,7 @@ def test_what_newcomers_did_is_read_with_its_kind_and_value(place):
         found = await service.answers.recommend(Ask(user="new", k=10))
         assert_scores(found, model.scores(newcomers(history))[0], model)
         there = await service.answers.recommend(Ask(user="new", k=10, region="south"))
-        assert_scores(there, model.scores(located(newcomers(history), "south"))[0], model)
+        assert_scores(there, model.scores(newcomers(history).at("south"))[0], model)
         assert scores_of(there) != scores_of(found)
 
     asyncio.run(work())
@@ -114,7 +114,7 @@ def test_a_newcomer_of_whom_the_region_alone_is_known(place):
         for ask, region in asks:
             found = await service.answers.recommend(ask)
             assert found.source == "sequential"
-            assert_scores(found, model.scores(located(nobody, region))[0], model)
+            assert_scores(found, model.scores(nobody.at(region))[0], model)
         for ask in (Ask(user="stranger"), Ask(user="stranger", region="nowhere")):
             assert (await service.answers.recommend(ask)).source == "fallback:popular"
 
