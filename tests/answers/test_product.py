@@ -391,3 +391,28 @@ def test_in_company_of_a_large_catalogue_scores_are_those_of_each_alone(n_items)
     raised = partners[0].score(newcomers(histories_of(rows))) > 2e-2
     assert raised.any()
     assert not raised.all()
+
+
+def test_items_without_an_event_are_raised_as_their_sort_of_history_says():
+    network, sparse = a_network(), a_sparse_model()
+    popularity = np.ones(N_ITEMS, np.float32)
+    popularity[[3, 11]] = 0.0
+    context = Context(n_items=N_ITEMS, popularity=popularity)
+    part = product_of(["network", "linear"], [[0.0, 0.5, 1.5]], lengths=[1, 3])
+    raised = replace(part, settings={**part.settings, "lift": [0.0, 1.0, 2.5]})
+    parts = {"network": network, "linear": sparse}
+    plain, lifted = (make_scorer(one, context, {**parts, "product": one}) for one in (part, raised))
+    askers = newcomers(histories_of([[], [1, 2], [3, 4, 5]]))
+    more = np.zeros((3, N_ITEMS), np.float32)
+    more[1, [3, 11]], more[2, [3, 11]] = 1.0, 2.5
+    np.testing.assert_allclose(lifted.score(askers), plain.score(askers) + more, atol=1e-5)
+    codes = np.array([11, 0, 3])
+    for row in range(3):
+        alone = askers.take(np.array([row]))
+        np.testing.assert_allclose(lifted.score(alone)[0], plain.score(alone)[0] + more[row], atol=1e-5)
+        np.testing.assert_allclose(
+            lifted.scores_of(alone, codes), plain.scores_of(alone, codes) + more[row, codes], atol=1e-5
+        )
+    bad = replace(part, settings={**part.settings, "lift": [1.0, 2.0]})
+    with pytest.raises(SettingsError, match="one lift, or 3"):
+        make_scorer(bad, context, {**parts, "product": bad})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from matinee.data.log import InteractionLog
 from matinee.recipes import refresh as recipe
 from matinee.recipes import refresh_warm
 from matinee.recipes.refresh import Refreshed, RefreshOptions, refresh
+from matinee.serve.sqlite_store import open_sqlite
+from matinee.serve.start import start_service
 from matinee.simulate.small import predictable
 
 pytest.importorskip("torch", reason="needs torch: pip install 'matinee[network]'")
@@ -167,3 +170,41 @@ def test_an_update_of_a_network_says_how_it_was_made(place: Place) -> None:
     anew = matinee.update(used, place.log)
     assert anew.facts["warm"] is None
     assert "it is known now what items are" in anew.facts["update"]
+
+
+def test_a_viewer_whom_the_store_deleted_is_unlearnt(place: Place) -> None:
+    url = f"sqlite:///{place.folder / 'store.db'}"
+    used = str(place.run(0.8).in_use)
+    gone = place.log.viewers.id(3)
+
+    async def story() -> None:
+        store = open_sqlite(place.folder / "store.db")
+        try:
+            await start_service([place.bundles], store)
+            await store.forget(gone)
+        finally:
+            await store.close()
+
+    asyncio.run(story())
+    assert gone not in load(place.bundles / used).deleted
+    done = place.run(0.9, replace(ALL, store=url))
+    assert done.facts["from_scratch_because"] == "a viewer was deleted"
+    assert gone not in place.model(done).log.viewers
+    # The new one never learnt from them.
+    assert place.run(0.95, replace(ALL, store=url)).facts["warm"]["refreshes"] == 1
+
+
+def test_a_run_that_fitted_anew_after_all_does_not_say_that_it_went_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = recipe.update
+
+    def anew(model: Model, log: InteractionLog, **more: object) -> Model:
+        made = plain(model, log, **more)  # type: ignore[arg-type]
+        return replace(made, facts={**made.facts, "warm": None, "update": "fitted anew: of a whim"})
+
+    monkeypatch.setattr(recipe, "update", anew)
+    done = place.run(0.9)
+    assert done.facts["warm"] is None
+    assert done.facts["from_scratch_because"] == "of a whim"
+    assert place.model(done).facts["warm"] is None

@@ -258,3 +258,32 @@ def test_what_a_log_has_to_tell():
 def test_less_than_no_weight_is_refused():
     with pytest.raises(SettingsError, match="noes"):
         make_recommender("sequential", {"noes": -1.0})
+
+
+def test_processes_of_which_one_has_noes_draw_the_same():
+    """Of a large catalogue the noes are told from drawn items, and whoever has none draws them too."""
+    import torch
+
+    from matinee.core.processes import Processes
+    from matinee.networks.sequential import SequentialNetwork
+    from matinee.recommenders.network_loss import batch_loss
+    from matinee.recommenders.network_settings import SequentialConfig
+    from matinee.train.beside import Beside, Noes
+    from matinee.train.sequences import Reading, next_events
+
+    histories = histories_of([[1, 2, 3], [4, 5, 6]])
+    noes = Noes(items=np.array([9], dtype=np.int32), starts=np.array([0, 0, 1, 1, 1, 1, 1]))
+    config = SequentialConfig(noes=0.5, batch_events=64, negatives=0)
+    network = SequentialNetwork(2100, width=4, layers=0).eval()
+    loss_of, drawn, losses = batch_loss(config, 2100, None, by_rows=False), [], []
+    for processes in ({"rank": 0, "size": 1}, {"rank": 0, "size": 2}, {"rank": 1, "size": 2}):
+        of = Processes(local_size=processes["size"], **processes)
+        reading = Reading(longest=8, batch_events=64, beside=Beside(noes=noes), processes=of)
+        (batch,) = next_events(histories, reading, 0)(0)
+        torch.manual_seed(0)
+        losses.append(
+            loss_of(network, batch)[0].item() * (1.0 if batch.share is None else batch.share.weight)
+        )
+        drawn.append(torch.get_rng_state())
+    assert all(torch.equal(state, drawn[0]) for state in drawn)
+    assert losses[0] == pytest.approx(losses[1] + losses[2], rel=1e-5)

@@ -112,3 +112,19 @@ def test_small_catalogues_and_whole_ones_are_moved_whole():
     assert not learnt_by_rows(SequentialConfig(negatives=100), 50_000)
     assert not learnt_by_rows(SequentialConfig(negatives=0), 60_000)
     assert learnt_by_rows(SequentialConfig(), 60_000)
+
+
+@pytest.mark.usefixtures("_large")
+def test_a_checkpoint_of_moments_by_row_is_not_gone_on_with_where_all_are_moved(log, tmp_path, monkeypatch):
+    """Several processes move the whole table: of its rows' moments and averages they know nothing."""
+
+    def fit(folder):
+        run = Run(device="cpu", checkpoints=folder)
+        return make_recommender("sequential", {**DRAWN, "passes": 1}).fit(log, run=run)
+
+    fit(tmp_path)
+    by_rows = {place.name for place in tmp_path.iterdir()}
+    monkeypatch.setattr(network_fit, "learnt_by_rows", lambda *_: False)
+    fit(tmp_path)
+    assert len(by_rows) == 1
+    assert len({place.name for place in tmp_path.iterdir()}) == 2

@@ -26,6 +26,8 @@ from matinee.testing.tastes import predictable_log
 
 pytest.importorskip("torch", reason="needs torch: pip install 'matinee[network]'")
 
+from matinee.train.sequences import Reading, next_events
+
 SMALL = {"width": 16, "layers": 1, "passes": 5, "batch_events": 256, "longest": 20}
 rows_of = st.lists(st.lists(st.integers(0, 4), max_size=6), min_size=1, max_size=5)
 
@@ -173,3 +175,18 @@ def test_too_much_that_is_new_asks_for_a_fit_from_scratch(log):
     assert "items that nobody had watched" in why(many.keep(many.histories.items < 2), many)
     assert watched_of(few).sum() == 10
     assert "order" in why(replace(log, order="none"))
+
+
+def test_what_a_cut_history_begins_with_is_not_learnt_as_what_is_watched_first():
+    """An opening is taught by first events, and by no others."""
+    histories = histories_of([list(range(100)), [7, 8, 9], [4, 5]])
+    fresh = np.isin(np.arange(105), [98, 99, 102])
+    reading = Reading(longest=10, batch_events=64, opening=True)
+    taught = set()
+    for number in range(30):
+        mixture = mixtures(histories, fresh, 10, number)(number)
+        for batch in next_events(mixture, reading, number)(0):
+            outputs = batch.histories.items.shape[1] + 1
+            taught |= set(batch.targets[batch.rows % outputs == 0].tolist())
+    assert 7 in taught
+    assert taught <= {0, 4, 7}

@@ -237,3 +237,14 @@ def test_a_product_is_told_how_short_histories_are_joined(below, recent, nobody)
         expected = make_scorer(plain, model.context, parts).score(asked)
         np.testing.assert_allclose(make_scorer(part, model.context, parts).score(asked), expected, atol=1e-4)
     assert ("recent" in settings["parts"]) == bool(recent or nobody)
+
+
+def test_where_partners_say_less_items_that_nobody_watched_are_raised_less():
+    """A lift makes up for the partners' floors, and for nothing where these are silent."""
+    told = {"parts": ["sequential", "ials"], "floors": [0.01], "weights": [[2.0]], "lengths": [], "lift": 6.0}
+    chosen = short.Short(
+        below=4, weights=(0.5,), recent=0.25, nobody=1.0, begins=True, floor=0.5, asked=100
+    ).told(told)
+    assert chosen["weights"][0] == [0.0, 0.5, 2.0]
+    assert chosen["lift"] == pytest.approx([0.0, 1.5, 6.0])
+    assert len(chosen["lift"]) == len(chosen["lengths"]) + 1

@@ -24,9 +24,11 @@ from matinee.core.errors import MatineeError, Stopped
 from matinee.core.processes import ALONE, Processes, processes_here
 from matinee.core.run import Run
 from matinee.core.types import Histories
+from matinee.networks.item_content import Described, ItemContent
 from matinee.networks.losses import sampled_loss, softmax_loss
 from matinee.networks.sequential import SequentialNetwork
 from matinee.train.batches import Share
+from matinee.train.beside import Beside
 from matinee.train.loop import Trained, train
 from matinee.train.plan import Plan
 from matinee.train.sequences import Reading, next_events, other_halves
@@ -128,13 +130,32 @@ READINGS: dict[str, dict[str, Any]] = {
     "weights, times, opening": {"times": True, "opening": True, "weighted": True},
     "last, drawn": {"last": 3, "drawn": 5},
     "sets": {"ordered": False},
+    "kinds, regions, content without vectors": {"beside": True},
 }
+
+
+def beside() -> Beside:
+    random = np.random.default_rng(2)
+    n = len(events(weighted=False).items)
+    return Beside(
+        codes={"kind": random.integers(0, 3, n).astype(np.int8)}, regions=random.integers(-1, 2, 40)
+    )
+
+
+def described() -> ItemContent:
+    """Two words of each of the 30 items, and no numbers."""
+    words = torch.randint(6, (60,), generator=torch.Generator().manual_seed(1))
+    offsets, shares = torch.arange(0, 61, 2), torch.full((60,), 0.5)
+    known = Described(
+        features=words, offsets=offsets, shares=shares, vectors=torch.zeros(30, 0), n_features=6
+    )
+    return ItemContent(known, 8, 2.0, 0.5)
 
 
 def histories_story(run: Run, name: str) -> Trained:
     """The network of the default recommender, on passes of its own."""
     told = {"times": False, "opening": False, "weighted": False, "last": 0, "drawn": 0, "ordered": True}
-    told |= READINGS[name]
+    told |= {"beside": False} | READINGS[name]
     drawn = int(told["drawn"])
     torch.manual_seed(0)
     network = SequentialNetwork(
@@ -148,6 +169,10 @@ def histories_story(run: Run, name: str) -> Trained:
         longest=10,
         ordered=bool(told["ordered"]),
         opening=bool(told["opening"]),
+        content=described() if told["beside"] else None,
+        id_dropout=0.1,
+        told={"kind": 3} if told["beside"] else None,
+        regions=2 if told["beside"] else 0,
     )
     reading = Reading(
         longest=10,
@@ -155,6 +180,7 @@ def histories_story(run: Run, name: str) -> Trained:
         times=bool(told["times"]),
         last=int(told["last"]),
         opening=bool(told["opening"]),
+        beside=beside() if told["beside"] else None,
         processes=run.processes,
     )
     passes = (next_events if told["ordered"] else other_halves)(
@@ -164,7 +190,8 @@ def histories_story(run: Run, name: str) -> Trained:
     def loss_of(network: SequentialNetwork, batch: Any) -> tuple[Tensor, int] | None:
         if batch is None:
             return None
-        vectors, table = batch.vectors(network), network.table()
+        table = network.table()
+        vectors = batch.vectors(network, table)
         if drawn:
             others = torch.randint(30, (drawn,))
             loss = sampled_loss(vectors, table, batch.targets, others, weights=batch.weights)

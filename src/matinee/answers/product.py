@@ -9,8 +9,8 @@ A product of experts (Hinton 2002). The part has no tensors; its settings are
 - `lengths`: ascending numbers of events that part short histories from long ones; empty: all are alike;
 - `weights`: for each partner a weight for each of these sorts of history, at least 0: for n events of known
   items that of the place `searchsorted(lengths, n, side="right")`;
-- `lift`: what is added to the score of an item without an event, of which the partners know nothing; 0 where
-  it is not there;
+- `lift`: what is added to the score of an item without an event, of which the partners know nothing: one
+  number, or one for each of these sorts of history; 0 where it is not there;
 - `begins`: whether those of whom nothing is known are answered by the product too, instead of by popularity.
 
 An asker to whom one of the parts has nothing to say is answered by the others.
@@ -104,8 +104,11 @@ class ProductScorer:
         _check(self._floors, self._lengths, self._weights, len(self._partners))
         # What is popular is the same for all: nothing personal.
         self._telling = [one for one in scorers if not isinstance(one, PopularScorer)]
-        self._lift = np.float32(part.settings.get("lift", 0.0))
-        self._unwatched: Bool = np.asarray(context.popularity == 0) & bool(self._lift)
+        told = np.asarray(part.settings.get("lift", 0.0), dtype=np.float32)
+        if told.shape not in {(), (len(self._lengths) + 1,)}:
+            raise SettingsError(f"A product needs one lift, or {len(self._lengths) + 1}, found {told}.")
+        self._lifts: Float32 = np.broadcast_to(told, len(self._lengths) + 1)
+        self._unwatched: Bool = np.asarray(context.popularity == 0) & bool(self._lifts.any())
         self._raised = np.flatnonzero(self._unwatched)
 
     def score(self, askers: Askers) -> Float32:
@@ -113,7 +116,8 @@ class ProductScorer:
         if len(askers) == 1:
             return self._score_alone(askers)
         scores = self._network.score(askers)
-        weights = self._weights[:, self._sorts(_counts(askers.histories, self._n))]
+        sorts = self._sorts(_counts(askers.histories, self._n))
+        weights = self._weights[:, sorts]
         even = (weights * np.log(self._floors)[:, None]).sum(axis=0)
         for rows in _rows(len(askers), self._n):
             scores[rows] += (even[rows] - log_totals(scores[rows]))[:, None].astype(np.float32)
@@ -125,7 +129,7 @@ class ProductScorer:
                 _raise_products(scores, partner.folded(askers), partner.item_vectors, (floor, mine))
             else:
                 _raise_above(scores, partner.score(askers), floor, mine)
-        scores[:, self._raised] += self._lift
+        scores[:, self._raised] += self._lifts[sorts, None]
         return scores
 
     def _score_alone(self, askers: Askers) -> Float32:
@@ -147,7 +151,7 @@ class ProductScorer:
                 more *= np.float32(weight)
                 scores[0] += more
         if len(self._raised):
-            scores[0, self._raised] += self._lift
+            scores[0, self._raised] += self._lifts[self._sort_alone(askers.histories)]
         return scores
 
     def voices(self, asker: Askers) -> list[tuple[str, Scorer]]:
@@ -163,7 +167,7 @@ class ProductScorer:
                 found = self._some(partner, asker, codes)
                 scores += np.float32(weight) * np.log(np.maximum(found, np.float32(floor)))
         if len(self._raised):
-            scores += self._lift * self._unwatched[codes]
+            scores += self._lifts[self._sort_alone(asker.histories)] * self._unwatched[codes]
         return scores
 
     def _counting(self, asker: Askers) -> list[tuple[Scorer, float, float]]:

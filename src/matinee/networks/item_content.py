@@ -66,8 +66,10 @@ class ItemContent(nn.Module):
         super().__init__()
         self.described = described
         self.bound, self.dropout = bound, dropout
-        self.words = nn.Parameter(torch.zeros(described.n_features, width))
-        self.directions = nn.Parameter(torch.zeros(described.vectors.shape[1], width))
+        # What has no numbers gets no gradient, and several processes would wait for one.
+        words, numbers = described.n_features, described.vectors.shape[1]
+        self.words = nn.Parameter(torch.zeros(words, width), requires_grad=words > 0)
+        self.directions = nn.Parameter(torch.zeros(numbers, width), requires_grad=numbers > 0)
 
     def forward(self, rows: Tensor | None = None) -> Tensor:
         """The vector of every item, or of some (int64 codes): shape (items, width)."""

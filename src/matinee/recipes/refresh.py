@@ -33,7 +33,7 @@ from matinee.recipes.progress import Progress
 from matinee.recipes.refresh_folder import dated, locked, new_name, prune
 from matinee.recipes.refresh_gate import Judged, judge_both, latest_split, learnt_until
 from matinee.recipes.refresh_store import refuse_elsewhere, refuse_unfinished, store_of, wanted
-from matinee.recipes.refresh_warm import note_refusal, why_from_scratch
+from matinee.recipes.refresh_warm import deleted_from, note_refusal, why_from_scratch
 from matinee.recipes.spent import cpu_s, peak_rss_mb
 from matinee.recipes.store_log import forgotten_of, is_store, store_log, with_store
 from matinee.recipes.update import is_warm, refreshes_of, update
@@ -229,6 +229,8 @@ def _with_way(day: _Day) -> _Day:
         return replace(day, why="no bundle was in use")
     alike = _same_way(day, used.name, used.config)
     why = why_from_scratch(used, day.log, day.place, asked=day.options.from_scratch, alike=alike)
+    if not why and is_warm(used.name) and day.store is not None and deleted_from(used, day.store):
+        why = "a viewer was deleted"
     if why or not is_warm(used.name):
         return replace(day, why=why)
     return replace(day, warm={"from": day.used, "refreshes": refreshes_of(used) + 1})
@@ -262,6 +264,9 @@ def _fit_last(day: _Day, before: Model | None) -> tuple[_Day, Model]:
         day.progress("fitting on everything", 0.5)
         model = _fit(day, day.log, "last", start)
         gone = _gone(day)
+        if not gone and day.warm and not model.facts.get("warm"):
+            why = str(model.facts.get("update", "")).removeprefix("fitted anew: ")
+            return replace(day, why=why, warm=None), model
         if not gone:
             return day, model
         why = "a viewer was deleted while the run went on"

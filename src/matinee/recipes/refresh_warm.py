@@ -13,8 +13,11 @@ from pathlib import Path
 from matinee.answers.model import Model
 from matinee.data.log import InteractionLog
 from matinee.recipes.refresh_folder import REFUSED_NOTE
+from matinee.recipes.store_log import with_store
 from matinee.recipes.update import is_warm, refreshes_of, why_anew
 from matinee.recommenders.transitions import Transitions
+from matinee.serve.deleted_viewers import deleted_of
+from matinee.serve.ready_bundle import created_of
 
 MOST_REFRESHES = 30
 
@@ -38,6 +41,12 @@ def why_from_scratch(used: Model, log: InteractionLog, place: Path, *, asked: bo
     drifted = _drifted(used, place) if is_warm(used.name) else ""
     # An update of `transitions` is exact, and tells by itself where its sums are of no use.
     return drifted or ("" if used.name == Transitions.name else why_anew(used, log))
+
+
+def deleted_from(used: Model, url: str) -> bool:
+    """Whether a store has deleted somebody whom a bundle had learnt from."""
+    found = with_store(url, lambda store: deleted_of(store, used, created_of(used.facts)))
+    return any(viewer in used.log.viewers for viewer in found)
 
 
 def _drifted(used: Model, place: Path) -> str:

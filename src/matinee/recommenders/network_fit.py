@@ -28,7 +28,7 @@ from matinee.recommenders.network_context import Context, context_of_log
 from matinee.recommenders.network_cost import network_size
 from matinee.recommenders.network_loss import batch_loss
 from matinee.recommenders.network_passes import for_gpu, passes_of, reading_of, rehearsed
-from matinee.recommenders.network_settings import SequentialConfig, resolved, settings_of
+from matinee.recommenders.network_settings import SequentialConfig, learnt_by_rows, resolved, settings_of
 from matinee.recommenders.network_warm import PASSES, RATE, Warm, warm_vectors
 from matinee.recommenders.short_histories import hold_out_for
 from matinee.recommenders.start_vectors import start_vectors
@@ -144,17 +144,21 @@ def _trained(
         return held.ndcg(scorer.score, log.n_items)
 
     # On a GPU whole tables are moved as fast as rows are picked, and processes move them whole.
+    some = _taught_items(known, place)
     by_rows = place.device.type == "cpu" and run.processes.size == 1
+    by_rows = by_rows and learnt_by_rows(config, log.n_items if some is None else len(some))
     with threads_for(config.batch_events or 1, run.processes):
         trained = train(
             network,
-            batch_loss(config, log.n_items, _taught_items(known, place), by_rows=by_rows),
+            batch_loss(config, log.n_items, some, by_rows=by_rows),
             passes,
             _plan(config, seed, len(passes(0))),
             run,
             # Where nobody can be asked, all passes would seem alike, and the first one the best.
             judge if len(held) >= _FEWEST else None,
-            key=_key(config, taught, held, known, told, None if warm is None else start),
+            # Moments by row are of no use where all are moved, nor the other way round.
+            key="by rows " * by_rows
+            + _key(config, taught, held, known, told, None if warm is None else start),
         )
     return trained, known, settings
 

@@ -10,7 +10,7 @@ those that it was watched near.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -192,7 +192,7 @@ def mixtures(histories: Histories, fresh: Bool, longest: int, seed: int) -> Call
     np.minimum.at(first, rows[fresh], np.flatnonzero(fresh))
     # A window drawn anywhere in what is left has new events at its end.
     near = np.arange(len(rows)) >= first[rows] - longest
-    new = histories.keep(near).take(active)
+    new = _from_within(histories, near).take(active)
     read = int(np.minimum(new.lengths, longest).sum())
     others = np.flatnonzero(histories.lengths > 0)
     lengths = np.minimum(histories.lengths[others], longest)
@@ -205,8 +205,21 @@ def mixtures(histories: Histories, fresh: Bool, longest: int, seed: int) -> Call
     return drawn
 
 
+def _from_within(histories: Histories, kept: Bool) -> Histories:
+    """The histories with their last events alone; where one begins later than it did, nobody begins."""
+    found = histories.keep(kept)
+    cut = found.offsets[:-1][(found.lengths > 0) & (found.lengths < histories.lengths)]
+    if not len(cut):
+        return found
+    targets = np.ones(len(found.items), dtype=np.bool_) if found.targets is None else found.targets.copy()
+    targets[cut] = False
+    return replace(found, targets=targets)
+
+
 def _joined(new: Histories, old: Histories) -> Histories:
     """The viewers of both, one after the other."""
+    if new.targets is not None and old.targets is None:
+        old = replace(old, targets=np.ones(len(old.items), dtype=np.bool_))
 
     def both(name: str) -> Any:
         one, other = getattr(new, name), getattr(old, name)

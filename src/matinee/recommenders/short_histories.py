@@ -79,7 +79,22 @@ class Short:
             more["weights"] = [*rows, late]
             more["parts"] = [*settings["parts"], RECENT]
             more["floors"] = [*settings["floors"], self.floor]
+        if "lift" in settings:
+            more["lift"] = self._lifts(settings, rows)
         return {**settings, **more, "begins": self.begins}
+
+    @staticmethod
+    def _lifts(settings: Mapping[str, Any], rows: Sequence[Sequence[float]]) -> list[float]:
+        """The lift of each sort of history: the same share of what the partners' floors take there.
+
+        Args:
+            settings: of a product whose weights are those of long histories, its last sort.
+            rows: the weights of each partner, by sort.
+        """
+        logs = np.log(np.asarray(settings["floors"], dtype=np.float64))
+        taken = logs @ np.asarray(rows, dtype=np.float64).reshape(len(logs), -1)
+        shares = taken / taken[-1] if taken[-1] else np.zeros_like(taken)
+        return [float(settings["lift"] * share) for share in shares]
 
 
 def hold_out_for(config: SequentialConfig, log: Log, seed: int) -> HeldOut:

@@ -27,7 +27,8 @@ class Batch:
         targets: int64, shape (predictions,): the item that came.
         weights: float32, shape (predictions,): how much each prediction counts; None: 1.
         share: what part of a larger batch it is; None: it is a whole one.
-        noes: int64, each of shape (noes,): outputs and the items that they must not ask for; None: none.
+        noes: int64, each of shape (noes,): outputs and the items that they must not ask for; None: none in
+            the whole batch.
     """
 
     histories: Histories
@@ -129,6 +130,9 @@ class Columns:
             drawn = drawn.only(self._targets[drawn.foretold])
         if not len(drawn.rows):
             return None
+        if drawn.noes is not None and not len(drawn.noes[0]):
+            # Said of the whole batch: whoever has a share of it draws what the others draw.
+            drawn = replace(drawn, noes=None)
         share = None
         if self._processes.size > 1:
             counts = None if self._weights is None else self._weights[drawn.foretold]
