@@ -108,7 +108,9 @@ def context_of_log(config: Any, log: Log, held: HeldOut, before: Mapping[str, An
     sizes: dict[str, int] = {}
     settings: dict[str, Any] = {}
     if config.kinds:
-        sizes[KIND] = int(np.asarray(log.histories.kinds).max()) + 2
+        # By the log's names, where it has any: one that nobody has used yet may come tomorrow.
+        named = len(getattr(log, "kinds", ()))
+        sizes[KIND] = max(named, int(np.asarray(log.histories.kinds).max()) + 1) + 1
     if config.values:
         settings["value_edges"] = before["value_edges"] if before else value_edges(histories).tolist()
         sizes[VALUE] = len(settings["value_edges"]) + 2
