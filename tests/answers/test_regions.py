@@ -89,6 +89,37 @@ def test_a_newcomer_gets_what_is_popular_there():
         assert found.items.tolist() == told.recommend_history([[]], k=6).items.tolist()
 
 
+def test_a_newcomer_gets_what_people_begin_with_there_where_the_models_know_that():
+    model, shared, own = model_by_region()
+    model = replace(
+        model, parts={name: knows_beginnings(part, seed_of(name)) for name, part in model.parts.items()}
+    )
+    shared, own["north"] = (
+        replace(one, parts={one.name: knows_beginnings(one.parts[one.name], seed)})
+        for one, seed in ((shared, 0), (own["north"], 1))
+    )
+    for region, told in (("north", own["north"]), (None, shared), ("east", shared)):
+        found = model.recommend_history([[]], k=6, rules=Rules(region=region))
+        assert found.sources == ["fallback:popular"]
+        assert found.items.tolist() == told.recommend_history([[]], k=6).items.tolist()
+        assert found.items.tolist() != own["south"].recommend_history([[]], k=6).items.tolist()
+    found = model.recommend_history([[]], k=6, rules=Rules(region="south"))
+    assert found.items.tolist() == own["south"].recommend_history([[]], k=6).items.tolist()
+
+
+def seed_of(name):
+    """The seed of a part's scores for newcomers; None of one that has none."""
+    return {"transitions": 0, "region1-transitions": 1}.get(name)
+
+
+def knows_beginnings(part, seed):
+    """A linear part with scores for those without a history; without a seed, as it was."""
+    if seed is None:
+        return part
+    bias = np.random.default_rng(seed).normal(0.0, 1.0, the_log().n_items).astype(np.float32)
+    return replace(part, settings={**part.settings, "begins": True}, tensors={**part.tensors, "bias": bias})
+
+
 def test_reasons_and_likeness_are_those_of_the_region():
     model, shared, own = model_by_region()
     asker = model.askers(["v30"])

@@ -17,6 +17,7 @@ from matinee.answers.context import context_of
 from matinee.answers.index.candidates import Candidates
 from matinee.answers.index.found import Index
 from matinee.answers.network import read_beside
+from matinee.answers.nobody import nobody_of
 from matinee.answers.reasons import POPULAR, reasons, verb_of
 from matinee.answers.regions import REGIONS, RegionsScorer
 from matinee.answers.rules import Rules, Shelf
@@ -83,22 +84,18 @@ class Model:
     def popular(self, askers: Askers) -> Float32:
         """What is popular where each asker is, else `nobody`: float32, (askers, items), not to be changed."""
         if isinstance(self.scorer, RegionsScorer):
-            return self.scorer.popular(askers)
+            leaders = self.parts[REGIONS].settings["parts"]
+            return self.scorer.popular(askers, [self._begins(str(name)) for name in leaders])
         return np.broadcast_to(self.nobody, (len(askers), self.context.n_items))
 
     @cached_property
     def nobody(self) -> Float32:
-        """What answers those of whom nothing is known: float32, shape (items,), at least 0.
+        """What answers those of whom not even a region is known: float32, shape (items,), at least 0."""
+        return nobody_of(self.scorer, self.context.popularity, begins=self._begins(self.name))
 
-        Popularity; where the model learnt what people begin with, and that foretells it better (the setting
-        `begins` of the part that answers), the chance that they do, on the scale of popularity.
-        """
-        popularity = self.context.popularity
-        if not self.parts[self.name].settings.get("begins"):
-            return popularity
-        scores = self.scorer.score(newcomers(histories_of([[]])))
-        chances = np.exp(scores[0] - scores[0].max(initial=-np.inf))
-        return np.asarray(chances * popularity.max(initial=0.0), dtype=np.float32)
+    def _begins(self, name: str) -> bool:
+        """Whether a part that answers says what people begin with better than popularity does."""
+        return bool(self.parts[name].settings.get("begins"))
 
     def scores(self, askers: Askers) -> Float32:
         """Scores of every item for every asker; of those of whom nothing is known, those of `nobody`.

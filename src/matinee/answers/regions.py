@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matinee.answers.context import Context
+from matinee.answers.nobody import nobody_of
 from matinee.answers.reasons import Contributes, Explains
 from matinee.core.errors import SettingsError
 from matinee.core.promise import Part, Scorer
@@ -54,6 +55,8 @@ class RegionsScorer:
         # What a request says of where its asker is, is said of regions and of nothing else.
         self._heeds_requests = part.settings["column"] == REGION
         self._homes = _homes(part, context)
+        # What answers those of whom a place alone is known, once it was asked for.
+        self._nobodies: dict[int, Float32] = {}
 
     def score(self, askers: Askers) -> Float32:
         """Scores of every item: float32, shape (askers, items)."""
@@ -75,11 +78,22 @@ class RegionsScorer:
             found[rows] = self._scorers[place + 1].personal(askers.take(rows))
         return found
 
-    def popular(self, askers: Askers) -> Float32:
-        """What is popular where each asker is: float32, shape (askers, items)."""
-        places = self._places(askers)[:, None]
-        own = self._popularity[np.maximum(places[:, 0], 0)] if len(self._popularity) else np.float32(0)
-        return np.where(places >= 0, own, self._shared_popularity).astype(np.float32)
+    def popular(self, askers: Askers, begins: Sequence[bool]) -> Float32:
+        """What answers those of whom a place alone is known: float32, shape (askers, items).
+
+        Args:
+            askers: who.
+            begins: for the shared model, then each region's, whether it says what people begin with.
+        """
+        places = self._places(askers)
+        found = np.empty((len(askers), self._popularity.shape[1]), np.float32)
+        for place in np.unique(places):
+            if place not in self._nobodies:
+                popularity = self._popularity[place] if place >= 0 else self._shared_popularity
+                scorer = self._scorers[place + 1]
+                self._nobodies[place] = nobody_of(scorer, popularity, begins=begins[place + 1])
+            found[places == place] = self._nobodies[place]
+        return found
 
     def contributions(self, asker: Askers, item: int) -> Float32:
         """What each event of one asker's history adds to one item's score: float32, shape (events,)."""
