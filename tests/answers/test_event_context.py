@@ -152,6 +152,7 @@ def test_a_newcomer_of_a_known_region_is_told_what_is_liked_there():
     ]
     assert scorer.personal(nobody).tolist() == [False, False, True]
     north, east = (scorer.score(nobody.at(name))[0] for name in ("north", "east"))
+    assert_equal(scorer.score(nobody.at(" north "))[0], north)
     assert north.argsort().tolist() != east.argsort().tolist()
     assert reasons(scorer, nobody.take(np.array([0])).at("north"), [4], str) == [[NEAR]]
     # Without an opening nothing was learnt of what is asked for first.

@@ -97,3 +97,9 @@ def test_a_column_that_is_not_there_is_refused(place, monkeypatch, command, word
         CliRunner().invoke(app, [command, "log.csv", *words, *where], catch_exceptions=False)
     assert refused.value.exit_status == 2
     assert not (place / "other").exists()
+
+
+@pytest.mark.parametrize("words", [("recommend", "--history", "i1"), ("similar", "--item", "i1")])
+def test_a_blank_region_is_refused(words):
+    with pytest.raises(InputError, match="--region is an empty text"):
+        run(words[0], "bundle", *words[1:], "--region", " ")

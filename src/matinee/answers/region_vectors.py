@@ -59,7 +59,7 @@ class Regions:
         found[there] = homes[askers.viewers[there]]
         for row, name in enumerate(askers.regions or ()):
             if name is not None:
-                found[row] = self._places.get(name, -1)
+                found[row] = self._places.get(name.strip(), -1)
         return found
 
     def vectors(self, codes: Int64) -> Float32:

@@ -80,6 +80,7 @@ def command(
     in_bulk = _in_bulk(user, history, users, everybody, output_path)
     refuse_blank_ids("--user", [] if user is None else [user])
     refuse_blank_ids("--history", history or [])
+    refuse_blank("--region", region, "a region of the viewers' table or of items, such as NO")
     rules = _rules(exclude, only, repeats, region, now)
     opened = partial(_loaded, output, bundle, rules, seed)
     if in_bulk:

@@ -33,6 +33,7 @@ def command(
 
     output = Output(json_path, quiet)
     refuse_blank("BUNDLE", bundle, "a folder that `matinee fit` wrote")
+    refuse_blank("--region", region, "a region of the viewers' table, such as NO")
     found = similar_to(load(bundle, ties=seed), item, k, region=region)
     if found["items"]:
         output.say(f"Most like {one_line(found['title'] or item)}:")
