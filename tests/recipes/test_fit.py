@@ -235,6 +235,8 @@ def test_who_ranks_and_who_predicts_values_are_not_taken_for_each_other(log, tmp
 def test_what_needs_people_is_refused_without_them_before_the_work(name):
     with pytest.raises(SettingsError, match=f"{name} answers from other people's histories"):
         FitOptions(recommender=name, histories=False).check()
+    with pytest.raises(SettingsError, match="ensemble answers from other people's histories"):
+        FitOptions(recommender="ensemble", settings={"partners": ("ials", name)}, histories=False).check()
 
 
 def test_what_needs_people_is_all_that_a_bundle_refuses_without_them(log, tmp_path):

@@ -67,11 +67,12 @@ class FitOptions:
             MissingExtra: what the recommender needs is not installed.
         """
         if self.recommender is not None:
-            make_recommender(self.recommender, self.settings)
+            config = make_recommender(self.recommender, self.settings).config
             error = missing(self.recommender)
             if error is not None:
                 raise error
-            if not self.histories and self.recommender in PEOPLE:
+            asked = {self.recommender, *getattr(config, "partners", ())}
+            if not self.histories and asked.intersection(PEOPLE):
                 raise SettingsError(
                     f"{self.recommender} answers from other people's histories: keep them in the bundle "
                     "(leave --no-histories out), or take another recommender."
