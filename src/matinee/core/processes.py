@@ -57,4 +57,7 @@ def processes_here(environment: Mapping[str, str] = os.environ) -> Processes:
             f"The environment tells of several processes, but not which this is ({said}): start them with "
             "torchrun, or take WORLD_SIZE out of the environment."
         )
+    port = environment.get("MASTER_PORT", "29500")
+    if not port.isdigit():
+        raise SettingsError(f"MASTER_PORT is the number of a port, found {port!r}: start with torchrun.")
     return Processes(rank=rank, size=size, local_rank=local_rank, local_size=local_size)
