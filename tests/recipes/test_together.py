@@ -100,6 +100,7 @@ def second_of(torchrun):
     raise AssertionError("there is no second process")
 
 
+@pytest.mark.long
 def test_a_fit_of_two_that_was_stopped_goes_on_and_ends_as_that_of_one(shop):
     process = started(shop, "-o", "b", by=TORCHRUN)
     wait_for_share(shop, process, 0.1)

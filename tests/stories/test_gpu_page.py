@@ -14,6 +14,7 @@ def test_every_command_of_the_page_runs(tmp_path):
     run_page("docs/gpu.md", tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(WITHIN_S)
 def test_the_program_that_measures_runs_on_a_cpu(tmp_path):
     """The same program that measures a GPU, on sizes that a CPU is done with in seconds."""
