@@ -129,6 +129,8 @@ def test_a_log_without_a_table_of_viewers_is_refused(log):
         fit_model(replace(log, viewer_table=empty), OPTIONS)
     with pytest.raises(SettingsError, match="at least 1"):
         fit_model(log, replace(OPTIONS, least_viewers=0))
+    with pytest.raises(SettingsError, match="about regions"):
+        fit_model(log, replace(OPTIONS, by=None))
     with pytest.raises(InputError, match="leave --by or --target rating out"):
         fit_model(replace(log, target="rating"), replace(OPTIONS, recommender="rating_mean"))
 

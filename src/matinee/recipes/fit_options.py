@@ -81,6 +81,10 @@ class FitOptions:
             raise SettingsError("Settings belong to a recommender: name it (--recommender NAME).")
         if self.hold_out is not None and self.hold_out not in PROTOCOLS:
             raise unknown_name("protocol", self.hold_out, PROTOCOLS)
+        if self.by is None and self.least_viewers != LEAST_VIEWERS:
+            raise SettingsError(
+                "--least-viewers is about regions: say which column tells them (--by COLUMN)."
+            )
         if self.least_viewers < 1:
             raise SettingsError(f"--least-viewers is {self.least_viewers}: expected at least 1.")
         require_place([self.recommender] if self.recommender else DEFAULT_ROWS, self.run)

@@ -126,23 +126,15 @@ def _trained(
         _take_weights(network, warm.part)
         config = replace(config, passes=PASSES, rate=RATE * config.rate)
     reading = reading_of(config, log, told, run.processes)
-    passes: Callable[[int], Any] = passes_of(
-        taught, reading, seed, None if warm is None else rehearsed(warm, held, told)
-    )
+    rehearsing = None if warm is None else rehearsed(warm, held, told)
+    passes: Callable[[int], Any] = passes_of(taught, reading, seed, rehearsing)
     if place.device.type == "cuda":
         # Steps of several processes, and those with noes, have no shapes that come back.
         alike = run.processes.size == 1 and not config.noes
         recorded = alike and records(network, place, run.record)
         passes = for_gpu(passes, reading, ordered=log.ordered, recorded=recorded)
-    context = context_of(taught)
+    judge = _judge_of(held, taught, known, settings)
     return_large_memory()
-
-    def judge(judged: SequentialNetwork) -> float:
-        arrays = _arrays(judged.state_dict())
-        tensors = arrays if known is None else known.folded(arrays)
-        scorer = NetworkScorer(Part(kind="network", settings=settings, tensors=tensors), context)
-        return held.ndcg(scorer.score, log.n_items)
-
     # On a GPU whole tables are moved as fast as rows are picked, and processes move them whole.
     some = _taught_items(known, place)
     by_rows = place.device.type == "cpu" and run.processes.size == 1
@@ -161,6 +153,21 @@ def _trained(
             + _key(config, taught, held, known, told, None if warm is None else start),
         )
     return trained, known, settings
+
+
+def _judge_of(
+    held: HeldOut, taught: Log, known: Known | None, settings: Mapping[str, Any]
+) -> Callable[[SequentialNetwork], float]:
+    """How well a network foretells what is held out: its ndcg@10, answered as the bundle will."""
+    context = context_of(taught)
+
+    def judge(judged: SequentialNetwork) -> float:
+        arrays = _arrays(judged.state_dict())
+        tensors = arrays if known is None else known.folded(arrays)
+        scorer = NetworkScorer(Part(kind="network", settings=settings, tensors=tensors), context)
+        return held.ndcg(scorer.score, taught.n_items)
+
+    return judge
 
 
 @torch.no_grad()
