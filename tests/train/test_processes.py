@@ -24,7 +24,7 @@ from matinee.train.device import own_gpu  # noqa: E402
 from matinee.train.processes import share_of  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-WITHIN_S = 800
+WITHIN_S = 300
 
 
 @pytest.fixture(scope="module")

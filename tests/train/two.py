@@ -36,6 +36,8 @@ from matinee.train.sequences import Reading, next_events, other_halves
 PLAN = Plan(passes=3, warmup=3, rate=0.02, seed=3, average=0.8, clip=0.5)
 # After so many steps a story that is stopped is stopped.
 STOP_AFTER = 9
+# Whether a group of processes can be left depends on what its threads are doing then: it is left often.
+LEFT = 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +216,8 @@ def tell_all(folder: Path, processes: Processes = ALONE) -> None:
     run = Run(device="cpu", precision="float32", processes=processes)
     stories = {"rows": rows_story(run), "early": rows_story(run, replace(PLAN, passes=12, patience=2))}
     stories |= {name: histories_story(run, name) for name in READINGS}
+    for _ in range(LEFT if processes.size > 1 else 0):
+        rows_story(run, replace(PLAN, passes=1))
     stopped_story(replace(run, checkpoints=folder / "checkpoints"))
     if (folder / "theirs").exists() or not processes.first:
         stories["gone on"] = rows_story(replace(run, checkpoints=folder / "theirs"))

@@ -41,6 +41,9 @@ _QUIET_S = 0.1
 # A client that has asked nothing for so long, while we take our leave, is told to go.
 _PATIENCE_S = 2.0
 
+# How long closing what was dropped may take.
+_CLOSING_S = 0.5
+
 
 class Door:
     """What lets connections in, watches them, and sees them out.
@@ -210,6 +213,9 @@ class Door:
             await asyncio.sleep(0.02)
         for one in list(self._connections):
             one.drop()
+        # What is dropped is closed in the loop's next round or two.
+        while self._connections and loop.time() < last + _CLOSING_S:
+            await asyncio.sleep(0)
         if self._state.tasks:
             await asyncio.wait(self._state.tasks, timeout=1.0)
         if self._watch is not None:

@@ -63,6 +63,7 @@ class Together:
         # A meeting may train one network after the other: each has words of its own.
         meeting.trainings += 1
         self._turn = f"training {meeting.trainings}"
+        self._step: DistributedDataParallel | None = None
 
     def join(self, state: State[N], key: str) -> None:
         """Meet the others and stand where the first one stands.
@@ -96,7 +97,7 @@ class Together:
         """
         # Weights are the same already, and so are buffers that training leaves alone.
         buffers: dict[str, Any] = {_SYNC_BUFFERS: False}
-        step = DistributedDataParallel(
+        self._step = step = DistributedDataParallel(
             _Step(network, loss_of, self._processes.size),
             init_sync=False,
             gradient_as_bucket_view=True,
@@ -132,6 +133,20 @@ class Together:
         told = torch.tensor([here], dtype=torch.uint8)
         distributed.broadcast(told, 0)
         return bool(told.item())
+
+    def part(self) -> None:
+        """Leave the others; the threads that spoke to them have ended then.
+
+        Whoever lets go of the group last waits for its threads, which may need Python's lock to free tensors.
+        DistributedDataParallel's own parts would wait with that lock in their hands, for ever: they go first.
+        """
+        if not distributed.is_initialized():
+            return
+        group = distributed.group.WORLD
+        if self._step is not None:
+            del self._step.reducer, self._step.logger
+        distributed.destroy_process_group()
+        del group
 
     def _agree(self, key: str) -> None:
         """Wait until every process is ready for the same run."""
@@ -221,8 +236,9 @@ def joined(run: Run, place: Place) -> Iterator[Together]:
         Ended: the first process is done already.
     """
     meeting = meeting_of(run.processes)
+    together = Together(meeting, place, run.should_stop)
     try:
-        yield Together(meeting, place, run.should_stop)
+        yield together
     except RuntimeError as error:
         if _is_lost(error):
             raise _loss(meeting, error) from error
@@ -230,8 +246,7 @@ def joined(run: Run, place: Place) -> Iterator[Together]:
             meeting.fail(f"{type(error).__name__}: {first_line(error)}")
         raise
     finally:
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
+        together.part()
 
 
 def _is_lost(error: RuntimeError) -> bool:
