@@ -1,0 +1,1 @@
+"""Searching any f(settings) -> (value, dollars): larger values are better, and dollars are obeyed."""
