@@ -14,7 +14,8 @@ from matinee.recommenders.transitions import Transitions, TransitionsConfig
 
 # Who may join, what its score cannot tell from nothing, and the weights that are tried.
 PARTNERS: Mapping[str, tuple[type[Any], float, tuple[float, ...]]] = {
-    "transitions": (Transitions, 2e-4, (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)),
+    # Where a network has learnt little (few passes, a large catalogue), it may count for a 24th of it.
+    "transitions": (Transitions, 2e-4, (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 6.0, 12.0, 24.0)),
     "ials": (Ials, 1e-2, (0.0, 0.25, 0.5, 0.75, 1.0)),
 }
 
