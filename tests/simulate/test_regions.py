@@ -66,5 +66,5 @@ def test_the_same_seed_is_the_same_log_and_another_dial_another() -> None:
 
 @pytest.mark.parametrize("difference", [-0.1, 1.1])
 def test_the_dial_ends_at_nought_and_one(difference: float) -> None:
-    with pytest.raises(SettingsError, match="region_difference must be between 0 and 1"):
+    with pytest.raises(SettingsError, match="region difference must be between 0 and 1"):
         replace(OPTIONS, region_difference=difference)

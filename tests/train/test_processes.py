@@ -146,6 +146,9 @@ def test_the_environment_says_which_process_this_is():
     assert processes_here({}) == processes_here({**told, "WORLD_SIZE": "1"}) == ALONE
     with pytest.raises(SettingsError, match=r"not which this is \(RANK=4, WORLD_SIZE=4"):
         processes_here({**told, "RANK": "4"})
+    # Each would fit alone, and write over what the others wrote.
+    with pytest.raises(SettingsError, match="MASTER_ADDR is not set"):
+        processes_here({key: word for key, word in told.items() if key != "MASTER_ADDR"})
     with pytest.raises(SettingsError, match="start them with torchrun"):
         processes_here({"MASTER_ADDR": "here", "WORLD_SIZE": "two"})
 

@@ -151,7 +151,7 @@ class _Regions:
     def __init__(self, log: Any, region: str | None) -> None:
         self._limits = word_lists_of(log.item_table, "regions")
         self._limited = np.array([bool(one) for one in self._limits], dtype=bool)
-        self._names: list[str] = [] if region is None else [region]
+        self._names: list[str] = [] if region is None else [region.strip()]
         self._homes: Int64 | None = None
         if region is None and self._limited.any():
             homes = homes_of(log.viewer_table, column_of_homes(log.viewer_table))

@@ -43,7 +43,7 @@ def processes_here(environment: Mapping[str, str] = os.environ) -> Processes:
     Raises:
         SettingsError: it says what cannot be.
     """
-    if "MASTER_ADDR" not in environment or environment.get("WORLD_SIZE", "1") == "1":
+    if environment.get("WORLD_SIZE", "1") == "1":
         return ALONE
     usual = {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
     words = {name: environment.get(name, usual.get(name, "")) for name in _NAMES}
@@ -51,10 +51,12 @@ def processes_here(environment: Mapping[str, str] = os.environ) -> Processes:
         rank, size, local_rank, local_size = (int(word) for word in words.values())
     except ValueError:
         rank, size, local_rank, local_size = -1, 0, -1, 0
-    if not (0 <= rank < size and 0 <= local_rank < local_size <= size):
+    reachable = "MASTER_ADDR" in environment
+    if not (reachable and 0 <= rank < size and 0 <= local_rank < local_size <= size):
         said = ", ".join(f"{name}={word}" for name, word in words.items())
+        lacking = "which this is" if reachable else "where they meet: MASTER_ADDR is not set"
         raise SettingsError(
-            f"The environment tells of several processes, but not which this is ({said}): start them with "
+            f"The environment tells of several processes, but not {lacking} ({said}): start them with "
             "torchrun, or take WORLD_SIZE out of the environment."
         )
     port = environment.get("MASTER_PORT", "29500")

@@ -51,7 +51,9 @@ class SimulationOptions:
                 raise SettingsError(f"{name} must be at least {least}, found {getattr(self, name)}.")
         for name in ("predictability", "region_difference"):
             if not 0 <= getattr(self, name) <= 1:
-                raise SettingsError(f"{name} must be between 0 and 1, found {getattr(self, name)}.")
+                raise SettingsError(
+                    f"{name.replace('_', ' ')} must be between 0 and 1, found {getattr(self, name)}."
+                )
         if self.events < self.viewers:
             raise SettingsError(
                 f"{self.viewers} viewers need at least as many events, found {self.events}: "
