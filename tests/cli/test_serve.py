@@ -255,6 +255,7 @@ def test_refuses_what_it_cannot_serve_in_one_sentence(tmp_path, bundles):
     secret = "postgresql://me:hush-hush@127.0.0.1:1/none"  # noqa: S105
     assert "hush" not in refusal(str(bundles), "--port", "0", "--store", secret)
     assert "hush" not in refusal(str(bundles), "--port", "0", "--store", store, MATINEE_AWS_KEYS="hush")
+    assert "matinee tune -o" in refusal(str(bundles), "--study", str(tmp_path / "none"), "--port", "0")
     assert "--retain" in refusal(str(bundles), "--retain", "soon", "--store", store)
     broken = tmp_path / "broken"
     matinee.fit(random_log(1), "popularity").save(broken)

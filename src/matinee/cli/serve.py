@@ -55,6 +55,10 @@ def command(
         str | None,
         typer.Option("--filters", metavar="FILE", help="TOML: named filters for clients of Personalize."),
     ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option("--study", metavar="FOLDER", help="A search for settings that the page shows, live."),
+    ] = None,
     log: Annotated[
         str | None,
         typer.Option(
@@ -90,6 +94,7 @@ def command(
     refuse_blank("--hash-ids", hash_ids, "the file of a key")
     refuse_blank("--placements", placements, "a TOML file")
     refuse_blank("--filters", filters, "a TOML file")
+    refuse_blank("--study", study, "a folder that `matinee tune` writes")
     for bundle in bundles:
         refuse_blank("BUNDLE", bundle, "a folder that `matinee fit` wrote")
     options = ServeOptions(
@@ -103,6 +108,7 @@ def command(
         id_key=hash_ids,
         placements=placements,
         filters=filters,
+        study=study,
         log=log or ("plain" if sys.stderr.isatty() else "json"),
         log_file=log_file,
         notice_s=notice,

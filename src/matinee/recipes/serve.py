@@ -28,6 +28,7 @@ class ServeOptions:
         id_key: the file of a key: viewers' ids are kept as hashes under it; None: as they are sent.
         placements: a TOML file with rules of placements; None: none.
         filters: a TOML file with filters for clients of Personalize; None: those that the store has.
+        study: the folder of a search for settings, shown by the page; None: none.
         log: `json`, `plain` or `off`.
         log_file: where the log goes; None: standard error.
         notice_s: seconds in which new connections are still taken after SIGTERM.
@@ -43,6 +44,7 @@ class ServeOptions:
     id_key: str | None = None
     placements: str | None = None
     filters: str | None = None
+    study: str | None = None
     log: str = "json"
     log_file: str | None = None
     notice_s: float = 0.0
@@ -109,6 +111,7 @@ def serve(options: ServeOptions, *, ready: Callable[[Serving], None], say: Calla
         id_key=None if options.id_key is None else str(Path(options.id_key).absolute()),
         placements=options.placements,
         filters=options.filters,
+        study=None if options.study is None else str(Path(options.study).absolute()),
         retain=options.retain,
         notice_s=options.notice_s,
         log=options.log,
@@ -146,6 +149,8 @@ def _check(options: ServeOptions) -> None:
 
     if options.log not in FORMS:
         raise InputError(f"--log is {options.log!r}: expected {', '.join(FORMS)}.")
+    if options.study is not None and not Path(options.study).is_dir():
+        raise InputError(f"--study is {options.study!r}: expected the folder that `matinee tune -o` writes.")
     if options.id_key is not None:
         read_id_key(Path(options.id_key))
     if options.retain is not None:

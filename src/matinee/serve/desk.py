@@ -195,7 +195,7 @@ async def _service_of(work: Work, taking: TakingIn) -> Service:
     if work.first:
         await put_filters(told, filters)
     await taking.begin(cast("BundleShelf", service.bundles).ready(), first=work.first)
-    return replace(service, status=taking.status)
+    return replace(service, status=taking.status, study=Path(work.study) if work.study else None)
 
 
 async def _app_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
@@ -195,6 +196,7 @@ class Service:
         now_ms: the clock, milliseconds since 1970, UTC.
         kinds_seen: event kinds that count as clicks where click-through is told; empty: all.
         status: what it says of itself while nothing speaks against asking it.
+        study: the folder of a search for settings that the page shows; None: none.
     """
 
     answers: Answers
@@ -205,3 +207,4 @@ class Service:
     now_ms: Callable[[], int]
     kinds_seen: tuple[str, ...] = ()
     status: Callable[[], Awaitable[str]] = _ready
+    study: Path | None = None

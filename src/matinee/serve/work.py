@@ -21,6 +21,7 @@ class Work:
         first: whether this process takes histories into the store, and deletes old events.
         placements: a TOML file of placements; None: none.
         filters: a TOML file of filters for clients of Personalize; None: those that the store has.
+        study: the folder of a search that the page shows; None: none.
         id_key: the file of the key that makes hashes of viewers' ids; None: ids are kept as they are.
         retain: how long events are kept, such as `13months`; None: for ever.
         notice_s: how long new connections are taken after the server was asked to end.
@@ -36,6 +37,7 @@ class Work:
     first: bool = False
     placements: str | None = None
     filters: str | None = None
+    study: str | None = None
     id_key: str | None = None
     retain: str | None = None
     notice_s: float = 0.0

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +46,7 @@ def one_server(
     keyed: bool = False,
     aws: Mapping[str, str] | None = None,
     now_ms: Callable[[], int] = clock,
+    study: Path | None = None,
 ) -> Iterator[OneServer]:
     """Serve bundles from a SQLite store until the block ends.
 
@@ -55,6 +56,7 @@ def one_server(
         keyed: whether API keys are asked for.
         aws: access key ids and their secrets.
         now_ms: the clock.
+        study: the folder of a search that the page shows; None: none.
     """
     import uvicorn
 
@@ -70,7 +72,7 @@ def one_server(
     try:
         place.bind(("127.0.0.1", 0))
         place.listen()
-        service = do(start_service(bundles, kept, now_ms=now_ms))
+        service = replace(do(start_service(bundles, kept, now_ms=now_ms)), study=study)
         keys = Keys(kept, now_ms) if keyed else None
         app = make_app(service, keys=keys, aws=aws)
         server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))

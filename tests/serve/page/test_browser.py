@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no brow
 
 ROW = ".cards [data-item]"
 SCREENS = ["/", "/?user=v001", "/?user=v001&q=the", "/?user=v001&whatif=i010", "/title?item=i001&user=v001",
-           "/title?item=long", "/title?item=quotes", "/scoreboard", "/health", "/challenge",
+           "/title?item=long", "/title?item=quotes", "/scoreboard", "/health", "/study", "/challenge",
            "/newcomer", "/nowhere", "/v1/recommend"]  # fmt: skip
 
 # Every text with its size, and its contrast with what lies behind it, as WCAG 2 reckons it; for a field it is

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.routing import Route
 
-from matinee.serve.page import challenge, health, key, scoreboard, title, viewer
+from matinee.serve.page import challenge, health, key, scoreboard, study, title, viewer
 from matinee.serve.page.frame import Page, static_route
 from matinee.serve.page.titles import Titles
 from matinee.serve.service import Service
@@ -37,6 +37,7 @@ def routes(
         *title.routes(page),
         *scoreboard.routes(page),
         *health.routes(page),
+        *study.routes(page),
         *challenge.routes(page),
         *key.routes(page),
         static_route(),

@@ -41,6 +41,7 @@ def routes(page: Page) -> list[Route]:
             "used": used,
             "bundles": facts,
             "verdict": verdict(used),
+            "study": service.study is not None,
             "charts": [] if used is None else _charts(used.facts),
             **told,
         }

@@ -73,6 +73,22 @@
   // Back to another screen; a mere jump within this one needs nothing.
   addEventListener("popstate", () => { if (here() !== shown) location.reload(); });
 
+  // A screen of something that runs is asked for again as long as somebody looks at it and types nothing into it.
+  const renew = async () => {
+    const lives = document.querySelector("[data-lives]");
+    setTimeout(renew, 1000 * (lives ? Number(lives.dataset.lives) : 3));
+    if (!lives || document.hidden || document.body.hasAttribute("aria-busy")) return;
+    const address = here(), mine = asked;
+    try {
+      const answer = await fetch(address, { credentials: "same-origin" });
+      const next = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
+      if (answer.ok && next && mine === asked && address === here()) {
+        document.getElementById("main").replaceChildren(...next.childNodes);
+      }
+    } catch { /* The server is away: what was seen last stays. */ }
+  };
+  renew();
+
   addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, textarea, select, [contenteditable]");
     if (event.key !== "/" || typing || event.metaKey || event.ctrlKey || event.altKey) return;
