@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse
 
 from matinee.core.types import Histories, histories_of
-from matinee.recommenders import cooccurrence
+from matinee.recommenders import cooccurrence, decayed_gram
 from matinee.recommenders.cooccurrence import near_sums, pair_sums, pairs_within, remaining, sets_of
 from matinee.recommenders.decayed_gram import (
     dense_gram,
@@ -93,6 +93,16 @@ def test_sums_survive_being_arrays_and_new_codes() -> None:
     picked = np.concatenate([codes, codes + 11])
     np.testing.assert_array_equal(moved[np.ix_(picked, picked)], dense_gram(sums))
     assert moved.sum() == pytest.approx(dense_gram(sums).sum(), rel=1e-4)
+
+
+def test_many_items_are_kept_as_few_are(monkeypatch) -> None:
+    sums = sums_of(random_histories(4), 9, (0.5, 0.9), (3, 50))
+    few = to_arrays(sums)
+    monkeypatch.setattr(decayed_gram, "_TABLE_CELLS", 0)
+    many = to_arrays(sums)
+    assert few.keys() == many.keys()
+    for name, array in few.items():
+        np.testing.assert_array_equal(array, many[name])
 
 
 def test_remaining_is_the_discounted_future() -> None:

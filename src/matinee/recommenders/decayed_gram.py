@@ -11,7 +11,7 @@ Sums over disjoint sets of predicted events add up: new events need only their o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,8 @@ from matinee.recommenders.cooccurrence import pair_sums, remaining
 
 # Rows of a block of `near_gram`.
 _ROWS = 4096
+# Numbers below this are merged in a table of 5 bytes for each.
+_TABLE_CELLS = 2**25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,8 @@ class Sums:
 
     def renamed(self, codes: NDArray[np.int64], n_items: int) -> Sums:
         """The same sums where item i has become item `codes[i]` of a catalogue of `n_items`."""
+        if np.array_equal(codes, np.arange(n_items)):
+            return self
         same = np.zeros((*self.same.shape[:2], n_items), np.float32)
         same[:, :, codes] = self.same
         return Sums(
@@ -193,14 +197,11 @@ def to_arrays(sums: Sums) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"same": sums.same}
     n = sums.same.shape[2]
     for a, row in enumerate(sums.pairs):
-        keys = [_keys(matrix, n) for matrix in (*row, sums.targets[a])]
-        every = keys[-1]
-        for some in keys[:-1]:
-            missing = some[every[_places(every, some)] != some] if len(every) else some
-            every = np.sort(np.concatenate([every, missing]), kind="stable") if len(missing) else every
-        values = np.zeros((len(keys), len(every)), np.float32)
-        for into, some, matrix in zip(values, keys, (*row, sums.targets[a]), strict=True):
-            into[_places(every, some)] = matrix.data
+        matrices = (*row, sums.targets[a])
+        every, places = _merged([_keys(matrix, n) for matrix in matrices], n * n)
+        values = np.zeros((len(matrices), len(every)), np.float32)
+        for into, where, matrix in zip(values, places, matrices, strict=True):
+            into[where] = matrix.data
         width = np.uint16 if n <= np.iinfo(np.uint16).max else np.int32
         arrays[f"{a}.indptr"] = np.searchsorted(every, np.arange(n + 1, dtype=np.int64) * n)
         arrays[f"{a}.indices"] = (every % max(n, 1)).astype(width)
@@ -218,11 +219,22 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Sums:
     )
 
 
-def _places(ordered: Int64, some: Int64) -> Int64:
-    """Where `some` stand among `ordered`, both ascending; the nearest place for one that does not."""
-    if len(some) == len(ordered) and np.array_equal(some, ordered):
-        return np.arange(len(some))
-    return np.minimum(np.searchsorted(ordered, some), len(ordered) - 1)
+def _merged(keys: Sequence[Int64], below: int) -> tuple[Int64, list[NDArray[Any]]]:
+    """Every number of some ascending lists without doubles, once, and where each list's stand among them.
+
+    Args:
+        keys: the lists.
+        below: all numbers are less.
+    """
+    if below >= _TABLE_CELLS:
+        every = np.unique(np.concatenate(keys))
+        return every, [np.searchsorted(every, some) for some in keys]
+    # One look a number, where sorting and searching take twenty.
+    there = np.zeros(below, np.bool_)
+    for some in keys:
+        there[some] = True
+    rank = np.cumsum(there, dtype=np.int32)
+    return np.flatnonzero(there), [rank[some] - 1 for some in keys]
 
 
 def _keys(matrix: Any, n: int) -> Int64:
