@@ -27,6 +27,8 @@ from matinee.cli import (
     serve,
     similar,
     simulate,
+    status,
+    tune,
     version,
 )
 from matinee.core.errors import InputError, MatineeError
@@ -50,6 +52,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve.command,
     "similar": similar.command,
     "simulate": simulate.command,
+    "status": status.command,
+    "tune": tune.command,
     "version": version.command,
 }
 

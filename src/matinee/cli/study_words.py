@@ -12,14 +12,13 @@ from matinee.report.numbers import counted, money
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from matinee.cli.output import Output
     from matinee.tune.study import Study
 
 _SHOWN = 12
 
 
 @contextmanager
-def watching(output: Output, quiet: bool) -> Iterator[Callable[[Study], None]]:
+def watching(quiet: bool) -> Iterator[Callable[[Study], None]]:
     """While a study goes on: a live table on a terminal, elsewhere a line for each trial that ends."""
     if quiet:
         yield lambda _study: None

@@ -181,7 +181,7 @@ def _of_log(
         )
     plan = plan_study(log, folder, options)
     output.say(quote_words(plan))
-    with watching(output, quiet) as watch:
+    with watching(quiet) as watch:
         return run_study(plan, watch)
 
 
@@ -197,7 +197,7 @@ def _of_function(
     check_study(told["study"], resume=told["resume"])
     require_function(function)
     output.say(budget_words(allowed))
-    with watching(output, quiet) as watch:
+    with watching(quiet) as watch:
         return tune_function(
             function,
             read,

@@ -23,7 +23,7 @@ from matinee.tune.prices import MachineType
 
 # What the fixed work of `core_speed` takes on a quiet core of the machine of docs/figures.md.
 _USUAL_S = 0.010
-_ROUNDS = 15
+_ROUNDS = 9
 # Starting a process, and what a network's library adds to that.
 START_S, _LIBRARY_S = 1.5, 2.5
 # Viewers that a trial is judged by, and what one takes: a fixed part, and one for each item.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -12,7 +12,7 @@ from matinee.core.memory import available_bytes, size_words
 from matinee.core.seeds import generator
 from matinee.core.space import Space, draw
 from matinee.data.log import InteractionLog
-from matinee.recipes.forecast import Range, Work, booted, fit_work, this_machine, wall_s, walls_s
+from matinee.recipes.forecast import START_S, Range, Work, booted, fit_work, this_machine, wall_s, walls_s
 from matinee.recipes.rows import default_rows, missing, predicted, require_aim
 from matinee.recommenders import RECOMMENDERS, make_recommender
 from matinee.report.numbers import money
@@ -22,6 +22,7 @@ from matinee.tune.prices import Card, MachineType, Prices
 # How many trials a study is reckoned with where no budget says how many it can pay for.
 TRIALS = 30
 _DRAWS = 12
+_ASKING_S = 0.3
 # Nobody rents a machine for what is over here before one would have started twice.
 _PATIENCE_S = 1_800.0
 _HOUR_S = 3600.0
@@ -148,12 +149,17 @@ def quote(log: InteractionLog, asked: Asked, prices: Prices, here: MachineType |
 def fit_works(log: InteractionLog, asked: Asked) -> tuple[Work, ...]:
     """The processes of a fit: those that choose, then the one that stays."""
     if asked.recommender is not None:
-        return (fit_work(asked.recommender, asked.settings, log),)
+        return (_here(fit_work(asked.recommender, asked.settings, log)),)
     names = default_rows(log, histories=asked.histories).names
     tried = [fit_work(name, {}, log, judged=True) for name in names]
     dearest = max(names, key=lambda name: predicted(name, {}, log).cpu_s)
     # Which one stays is not known yet: the dearest has won most tables so far.
-    return (*tried, fit_work(dearest, {}, log))
+    return (*tried, _here(fit_work(dearest, {}, log)))
+
+
+def _here(work: Work) -> Work:
+    """Work that needs no process of its own."""
+    return replace(work, start_s=work.start_s - START_S)
 
 
 def trial_work(log: InteractionLog, asked: Asked) -> Work:
@@ -167,7 +173,8 @@ def trial_work(log: InteractionLog, asked: Asked) -> Work:
     return Work(
         network=median(work.network for work in works),
         other=median(work.other for work in works),
-        start_s=works[0].start_s,
+        # Workers start once, and stay; what is to be tried next takes a moment.
+        start_s=_ASKING_S,
     )
 
 
@@ -208,7 +215,7 @@ def _on(
         "study": None,
     }
     if trial is not None:
-        each = wall_s(trial, machine)
+        each, start = wall_s(trial, machine), wall_s(Work(start_s=START_S + fit[-1].start_s), machine)
         count = (
             _trials(each, price, asked) if trials is None else Range(low=trials, likely=trials, high=trials)
         )
@@ -217,7 +224,7 @@ def _on(
             spent = each.likely * count.likely
             taken = Range(low=spent, likely=spent, high=spent)
         else:
-            taken = each.times(count.likely / machine.fits_at_once)
+            taken = start + each.times(count.likely / machine.fits_at_once)
         found["study"] = _cost(booted(taken) if rented else taken, price) | {"trials": count.to_json(1)}
     return found
 

@@ -11,7 +11,9 @@ STUDY/REGION/        with --by: each region's own study; STUDY itself is everybo
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -208,17 +210,42 @@ def run_study(plan: Plan, watch: Watch = lambda _study: None) -> dict[str, Any]:
     return study_words(plan, result)
 
 
+def check_study(folder: Path, *, resume: bool) -> None:
+    """Refuse, before any work, a folder where no study can be kept.
+
+    Raises:
+        InputError: something else is there, a study that is not to be gone on with, or no room to write; or
+            what is written there is not what comes back.
+    """
+    there = (folder / ABOUT).is_file()
+    if not there and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is in the way: a study is kept there; name another folder.")
+    if there and not resume:
+        raise InputError(f"{folder} holds a study already: go on with it (--resume), or name another folder.")
+    above = folder if there else next(one for one in folder.absolute().parents if one.exists())
+    try:
+        with tempfile.TemporaryFile(dir=above) as file:
+            file.write(b"checkpoint")
+            file.flush()
+            os.fsync(file.fileno())
+            file.seek(0)
+            back = file.read()
+    except OSError as error:
+        raise InputError(
+            f"{folder}: {above} cannot be written ({error.strerror}); name another folder for the study."
+        ) from error
+    if back != b"checkpoint":
+        raise InputError(f"{above} gives back something else than was written there: name another folder.")
+
+
 def begin_study(folder: Path, about: Mapping[str, Any], *, resume: bool) -> None:
     """Make a study's folder ready.
 
     Raises:
         InputError: something else is there, or another study.
     """
+    check_study(folder, resume=resume)
     there = read_about(folder) if (folder / ABOUT).is_file() else None
-    if there is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} is in the way: a study is kept there; name another folder.")
-    if there is not None and not resume:
-        raise InputError(f"{folder} holds a study already: go on with it (--resume), or name another folder.")
     for key, value in about.items():
         if there is not None and there.get(key) != _plain(value):
             raise InputError(
