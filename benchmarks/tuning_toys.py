@@ -10,7 +10,7 @@ of the logarithms). `speed`: CPU-seconds of one suggestion with 100 trials of si
 along the first setting, cheap at its low end (up) or at its high end (down); nobody is told. A run's mean
 cost over the space is one dollar and the budget is 20. Cost-blind peers: random, TPE, GPSampler, and our own
 search with costs switched off (bar: our median regret at 50 % of the budget below each of theirs at 100 %).
-Optuna and torch must be installed. Results go to results/tuning_toys.json.
+Optuna and torch must be installed. Results go to results/tuning_toys-PART.json.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import argparse
 import math
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
 from time import process_time
@@ -264,34 +264,28 @@ def cost_row(name: str, kind: str, seeds: int) -> dict[str, Any]:
     return row
 
 
+PARTS: dict[str, Callable[[int], Iterator[dict[str, Any]]]] = {
+    "speed": lambda seeds: iter([speed()]),
+    "regret": lambda seeds: (regret_row(name, toy, seeds) for name, toy in TOYS.items()),
+    "costs": lambda seeds: (cost_row(name, kind, seeds) for name in TOYS for kind in COSTS),
+}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=30)
-    parser.add_argument("--parts", default="regret,speed,costs")
+    parser.add_argument("--parts", default="speed,regret,costs")
     asked = parser.parse_args()
     one_thread()
     warnings.filterwarnings("ignore")
-    parts = asked.parts.split(",")
-    result: dict[str, Any] = stamp()
-    if "speed" in parts:
-        result["speed"] = speed()
-        print(result["speed"], flush=True)
-    if "regret" in parts:
-        result["regret"] = []
-        for name, toy in TOYS.items():
-            row = regret_row(name, toy, asked.seeds)
-            result["regret"].append(row)
+    for part in asked.parts.split(","):
+        result: dict[str, Any] = {**stamp(), "seeds": asked.seeds, "rows": []}
+        for row in PARTS[part](asked.seeds):
+            result["rows"].append(row)
             print(row, flush=True)
-    if "costs" in parts:
-        result["costs"] = []
-        for name in TOYS:
-            for kind in COSTS:
-                row = cost_row(name, kind, asked.seeds)
-                result["costs"].append(row)
-                print(row, flush=True)
-    write_result("tuning_toys", result)
+        write_result(f"tuning_toys-{part}", result)
     return 0
 
 

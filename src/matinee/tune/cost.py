@@ -27,7 +27,7 @@ NINE_IN_TEN = 1.2816
 _LEAST = 1e-12
 # Logarithms are off by so much where a trial's cost was carried on from a part of its steps.
 _CARRIED, _KILLED = 0.15, 0.5
-_LINES, _BUMPS, _NOISES = (0.5, 3.0, 12.0), (0.01, 0.3, 2.0), (1e-3, 0.03, 0.3)
+_LINES, _BUMPS, _NOISES = (1.5, 12.0), (0.01, 0.3, 2.0), (1e-3, 0.03, 0.3)
 
 
 def whole_dollars(trial: Trial) -> tuple[float, float] | None:

@@ -24,11 +24,11 @@ from matinee.tune.surrogate import Surrogate
 # Log costs that differ by less (standard deviation over the space) are all the same.
 _SPREAD = 0.25
 # A point must be worth so many times its price at the rate that is asked.
-_TIMES = 2.0
+_TIMES = 1.5
 # Two workers this near to each other (the largest difference of a column) would learn the same thing.
 _APART = 0.01
 # This share of the money goes to the points of plain EI.
-PLAIN = 0.25
+PLAIN = 0.15
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ _REPEAT_SHARE = 0.1
 # A stopped trial that goes on must promise clearly more than one that is stopped.
 _CLEARLY = 3.0
 # The kernel's numbers are fitted on so many values at most; beyond so many they are kept for a while.
-_FITTED, _PRICED, _EVERY = 120, 60, 40
+_FITTED, _PRICED, _EVERY = 90, 40, 40
 _OLD_MODELS = 8
 
 
