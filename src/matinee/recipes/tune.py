@@ -359,7 +359,7 @@ def mended(result: StudyResult, with_defaults: bool) -> dict[str, Any]:
         result: what a study came to.
         with_defaults: whether its first trial was that of the defaults.
     """
-    facts, budget = result.to_json(), result.ledger.budget
+    facts, budget = result.facts, result.ledger.budget
     first = facts["trials"][0] if facts["trials"] and with_defaults else None
     spent = result.ledger.spent_dollars
     return {
