@@ -130,6 +130,19 @@ def _typed(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _regions(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What each region's study came to, a line each."""
+    for one in facts.get("regions", ()):
+        best = one["best"]
+        words = "no trial was finished" if best is None else f"{best['value']:.5g}"
+        if best is not None and one.get("default_value") is not None:
+            words += f" against {one['default_value']:.5g} of the defaults"
+        name = one.get("region") or one["study"]
+        yield f"  {name}: {words}, {counted(len(one['trials']), 'trial')}, {money(one['spent_dollars'])}."
+    for line in facts.get("left_out", ()):
+        yield f"  {line}"
+
+
 def summary(facts: Mapping[str, Any]) -> Iterator[str]:
     """What a study came to, what it spent, and what was left and why: a line each.
 
@@ -150,6 +163,7 @@ def summary(facts: Mapping[str, Any]) -> Iterator[str]:
         name = facts.get("metric") or "value"
         words = f"{name} {best['value']:.5g}"
         yield f"{words} against {against:.5g} of the defaults." if against is not None else f"{words}."
+    yield from _regions(facts)
     left = []
     if facts.get("left_dollars") is not None:
         left.append(money(max(0.0, facts["left_dollars"])))

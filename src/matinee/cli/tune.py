@@ -172,17 +172,20 @@ def _of_log(
 ) -> dict[str, Any]:
     from matinee.cli.study_words import watching
     from matinee.data.read import read_log
+    from matinee.recipes.fit_regions import homes_to_fit_by
     from matinee.recipes.tune import check_study, plan_study, quote_words, run_study
+    from matinee.recipes.tune_regions import run_by_region
 
     check_study(folder, resume=options.resume)
     with output.progress() as progress:
         log = read_log(
             logs, log_options, progress=lambda doing, done, all_: progress(doing, done / max(all_, 1))
         )
-    plan = plan_study(log, folder, options)
+    homes = None if options.by is None else homes_to_fit_by(log, options.by)
+    plan = plan_study(log, folder, options, homes)
     output.say(quote_words(plan))
     with watching(quiet) as watch:
-        return run_study(plan, watch)
+        return run_study(plan, watch) if homes is None else run_by_region(plan, watch)
 
 
 def _of_function(

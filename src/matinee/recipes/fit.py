@@ -336,6 +336,7 @@ def _identity(log: InteractionLog, options: FitOptions) -> dict[str, Any]:
         # What a fit that was broken off before there were regions says: nothing.
         "column of regions": options.by,
         "place of viewers": None if options.by is None else homes_to_fit_by(log, options.by).fingerprint,
+        "settings of regions": {name: dict(one) for name, one in options.region_settings.items()} or None,
         "least number of viewers": None if options.by is None else options.least_viewers,
     }
 

@@ -18,6 +18,7 @@ from matinee.recipes.forecast import fit_work, this_machine, wall_s
 from matinee.recipes.progress import Progress
 from matinee.recipes.quote import Asked, duration, quote, searched
 from matinee.recipes.tune import TuneOptions, Watch, best_settings, plan_study, quote_words, run_study
+from matinee.recipes.tune_regions import region_settings
 from matinee.report.numbers import money
 from matinee.tune.budget import Budget
 from matinee.tune.prices import PRICES
@@ -95,7 +96,8 @@ def by_study(log: InteractionLog, options: FitOptions, study: Path) -> FitOption
                 f"learnt from what --hold-out {options.hold_out} of seed {options.seed} holds out: hold out "
                 f"the same, or make a study with --protocol {options.hold_out}."
             )
-    return replace(options, recommender=about["recommender"], settings=settings)
+    own = {} if options.by is None else region_settings(study, about)
+    return replace(options, recommender=about["recommender"], settings=settings, region_settings=own)
 
 
 def fit_within(  # noqa: PLR0913 (what is fitted, where, how, within what, and who is told)
