@@ -123,14 +123,13 @@ class _Told:
         return self._asked or self._report.should_stop()
 
     def tell(self, step: Step) -> None:
-        made = step.passes or 0
+        made, planned = step.passes or (0, 1)
         if made <= self._passes or step.validation is None:
             self._report.alive()
             return
         self._passes = made
         try:
-            # The share of a blend counts its closed forms too: they report nothing.
-            self._report(STEPS * step.share, step.validation[1])
+            self._report(STEPS * made / planned, step.validation[1])
         except Stopped:
             # Raised here it would reach the loop between two checkpoints: the loop asks before its next step.
             self._asked = True
