@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from matinee.core.errors import InputError, MissingExtra
 from matinee.core.space import Choice, Space, Span, is_number
 from matinee.core.words import counted
+from matinee.tune.steps import whole_steps
 from matinee.tune.trial import Trial
 
 if TYPE_CHECKING:
@@ -130,11 +131,11 @@ def _value(trial: Trial) -> float | None:
 
 
 def _reports(trial: Trial) -> tuple[dict[int, float], dict[str, Any]]:
-    """What a trial reported by step; Optuna's steps are whole, so others go by their position."""
-    if all(point.step == int(point.step) for point in trial.curve):
-        return {int(point.step): point.value for point in trial.curve}, {}
-    reports = {at: point.value for at, point in enumerate(trial.curve, start=1)}
-    return reports, {"steps": [point.step for point in trial.curve]}
+    """What a trial reported by step, and its own steps where Optuna's whole ones are others."""
+    steps = whole_steps(trial.curve)
+    own = [point.step for point in trial.curve]
+    reports = {step: point.value for step, point in zip(steps, trial.curve, strict=True)}
+    return reports, {} if steps == own else {"steps": own}
 
 
 def _attributes(trial: Trial) -> dict[str, Any]:
