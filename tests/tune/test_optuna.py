@@ -161,20 +161,34 @@ def curve(level, sign, first=0):
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 @pytest.mark.parametrize("first", [0, 1])
-def test_a_hopeless_curve_is_pruned_and_a_promising_one_is_not(direction, first):
+@pytest.mark.parametrize("by_cost", [False, True])
+def test_a_hopeless_curve_is_pruned_and_a_promising_one_is_not(direction, first, by_cost):
     sign = 1 if direction == "maximize" else -1
-    study = optuna.create_study(direction=direction, pruner=MatineePruner())
+    pruner = pickle.loads(pickle.dumps(MatineePruner(by_cost=by_cost)))  # noqa: S301 - our own
+    study = optuna.create_study(direction=direction, pruner=pruner)
     for at in range(12):
         reports = curve(1 + at / 10, sign, first)
-        study.add_trial(made(value=reports[first + 7], reports=reports))
+        study.add_trial(made(value=reports[first + 7], reports=reports, dollars=0.1))
     answers = {}
     for level in (0.2, 3.0):
-        trial = study.ask()
+        trial = study.ask({"x": FloatDistribution(0, 1)})
+        trial.set_user_attr("dollars", 0.05)
         for step, value in list(curve(level, sign, first).items())[:4]:
             trial.report(value, step)
         answers[level] = trial.should_prune()
         study.tell(trial, state=TrialState.FAIL)
     assert answers == {0.2: True, 3.0: False}
+
+
+def test_a_study_without_settings_can_be_pruned_too():
+    study = optuna.create_study(direction="maximize", pruner=MatineePruner(by_cost=True))
+    for at in range(12):
+        reports = curve(1 + at / 10, 1)
+        study.add_trial(create_trial(value=reports[7], intermediate_values=reports))
+    trial = study.ask()
+    for step, value in list(curve(0.2, 1).items())[:4]:
+        trial.report(value, step)
+    assert trial.should_prune()
 
 
 def test_nothing_is_pruned_before_three_have_ended_or_where_nothing_was_reported():

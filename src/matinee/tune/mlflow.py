@@ -132,9 +132,9 @@ def connect(name: str, study: str, environment: Mapping[str, str] | None = None)
         return None
     if not uri.startswith(("http://", "https://")):
         # What stands behind a scheme may hold a password.
-        found = f"{uri.partition('://')[0]}://..." if "://" in uri else uri
+        shown = f"{uri.partition('://')[0]}://..." if "://" in uri else uri
         raise InputError(
-            f"MLFLOW_TRACKING_URI is {found!r}: expected a server such as http://localhost:5000; trials are "
+            f"MLFLOW_TRACKING_URI is {shown!r}: expected a server such as http://localhost:5000; trials are "
             "not logged to MLflow."
         )
     uri, door = _door(uri, environment)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -76,8 +77,7 @@ class MatineeSampler(BaseSampler):
         self._seed = secrets.randbits(63) if seed is None else seed
         self._options = Options(noisy=noisy, by_cost=by_cost, start=start)
         self._uniform = RandomSampler(seed=seed)
-        self._searches: dict[str, Search] = {}
-        self._lock = threading.Lock()
+        self._model = _Model()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The settings that every finished or pruned trial had, with the same distribution."""
@@ -96,11 +96,8 @@ class MatineeSampler(BaseSampler):
             return {}
         others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
         trials = trials_of([one for one in others if _has(one, asked)], _sign(study))
-        # Threads of one study ask the same sampler; its models are no place for two of them.
-        with self._lock:
-            suggestion = self._search(asked).suggest(
-                trials, _PLENTY, seed=self._seed, number=trial.number + 1
-            )
+        with self._model.of(study, asked, self._options) as search:
+            suggestion = search.suggest(trials, _PLENTY, seed=self._seed, number=trial.number + 1)
         if suggestion is None:
             return {}
         return {name: _told(kind, suggestion.settings[name]) for name, kind in asked.items()}
@@ -117,38 +114,57 @@ class MatineeSampler(BaseSampler):
         self._seed = secrets.randbits(63)
         self._uniform.reseed_rng()
 
-    def _search(self, asked: Mapping[str, BaseDistribution]) -> Search:
-        key = repr(sorted(asked.items()))
-        if key not in self._searches:
-            self._searches = {key: Search(space_of(asked), self._options)}
-        return self._searches[key]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What a copy or a file keeps: everything but models and the lock."""
-        return {**self.__dict__, "_searches": {}, "_lock": None}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._lock = threading.Lock()
-
 
 class MatineePruner(BasePruner):
     """Stops a trial whose curve foretells an end with little chance of beating the best.
 
-    A forecast is made from the curves of completed trials, so nothing is pruned before three of them have
-    reported.
+    A forecast is made from the curves of completed trials with the same settings to choose, so nothing is
+    pruned before three of them have reported.
+
+    Args:
+        by_cost: whether a trial is stopped too where the rest of it promises far less for what it costs than
+            a new trial would: right where time or money is what ends the study, and not a number of trials.
     """
+
+    def __init__(self, *, by_cost: bool = False) -> None:
+        self._by_cost = by_cost
+        self._model = _Model()
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether to stop a trial after what it has just reported."""
         _one_objective(study)
         if not trial.intermediate_values:
             return False
-        others = [one for one in study.get_trials(deepcopy=False) if one.number < trial.number]
-        trials = trials_of([*others, trial], _sign(study))
-        # Curves say it all: which settings they are of does not matter.
-        search = Search({"any": Choice((0,))}, Options())
-        return not search.keep_on(trials, trial.number + 1)
+        asked = {
+            name: kind
+            for name, kind in trial.distributions.items()
+            if not kind.single() and _searchable(kind)
+        }
+        others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
+        trials = trials_of([*(one for one in others if _has(one, asked)), trial], _sign(study))
+        with self._model.of(study, asked, Options(by_cost=self._by_cost and bool(asked))) as search:
+            return not search.keep_on(trials, trial.number + 1)
+
+
+class _Model:
+    """One search that is kept from call to call, for one thread at a time; a copy or a file keeps none."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._key: tuple[str, ...] = ()
+        self._search: Search | None = None
+
+    @contextmanager
+    def of(self, study: Study, asked: Mapping[str, BaseDistribution], options: Options) -> Iterator[Search]:
+        """The search of a study in what Optuna's distributions stand for."""
+        key = (study.study_name, repr(sorted(asked.items())), repr(options))
+        with self._lock:
+            if self._search is None or key != self._key:
+                self._key, self._search = key, Search(space_of(asked), options)
+            yield self._search
+
+    def __reduce__(self) -> tuple[type[_Model], tuple[()]]:
+        return _Model, ()
 
 
 def space_of(distributions: Mapping[str, BaseDistribution]) -> Space:
