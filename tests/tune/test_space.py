@@ -212,6 +212,8 @@ def test_conditions_that_cannot_be_met_are_refused(space, said):
         (lambda: Span(low=0, high=1, log=True), "a logarithm needs more than 0"),
         (lambda: Span(low=0.5, high=2, whole=True), "low: expected a whole number, found 0.5"),
         (lambda: Span(low=0, high=math.inf), "high: expected a finite number"),
+        (lambda: Span(low=0, high=10**400), "high: expected a finite number"),
+        (lambda: Span(low=-1e308, high=1e308), r"expected -1e\+308 \(low\) or more"),
         (lambda: Span(low=0, high="1"), "high: expected a finite number, found '1'"),
         (lambda: Span(low=0, high=1, default=2), "default: expected a number from 0 to 1, found 2"),
         (lambda: Choice(()), "values: expected a list of at least one value"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -175,7 +176,9 @@ def same(one: Any, other: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether it is a finite number; true and false are none."""
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return False
+    return bool(abs(value) <= sys.float_info.max)
 
 
 def _check_condition(name: str, space: Space, given: Mapping[str, Any]) -> When | None:
