@@ -16,6 +16,7 @@ from matinee.cli import (
     compare,
     demo,
     evaluate,
+    export,
     fit,
     import_,
     keys,
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "check": check.command,
     "compare": compare.command,
     "evaluate": evaluate.command,
+    "export": export.command,
     "fit": fit.command,
     "import": import_.command,
     "keys": keys.command,
@@ -60,6 +62,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 # What a command that was stopped leaves behind; a fit that keeps anything says itself how to go on.
 _LEFT = {
     "demo": "what was written by then is in its folder.",
+    "tune": "what is finished is kept: the same command with --resume goes on from there.",
     "recommend": "of a table, the lists that are finished are kept: the same command goes on from there.",
 }
 

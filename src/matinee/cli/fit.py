@@ -175,7 +175,7 @@ def _fitted(
     """The fit as it was asked for: with a study's settings, within a budget, or neither."""
     from matinee.cli.study_words import watching
     from matinee.recipes.fit_study import by_study, fit_quoted, fit_within
-    from matinee.recipes.tune import check_study
+    from matinee.recipes.tune_folder import check_study
 
     study, within = asked
     if within is not None:

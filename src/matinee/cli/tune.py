@@ -153,7 +153,8 @@ def _judged(
     if protocol is not None and protocol not in PROTOCOLS:
         raise unknown_name("protocol", protocol, PROTOCOLS)
     run = Run(device=place[0], precision=place[1])
-    return replace(options, protocol=protocol, by=by, least_viewers=least_viewers, run=run)
+    typed = tuple(sys.argv[1:])
+    return replace(options, protocol=protocol, by=by, least_viewers=least_viewers, run=run, command=typed)
 
 
 def _read_space(path: str) -> Space:
@@ -173,7 +174,9 @@ def _of_log(
     from matinee.cli.study_words import watching
     from matinee.data.read import read_log
     from matinee.recipes.fit_regions import homes_to_fit_by
-    from matinee.recipes.tune import check_study, plan_study, quote_words, run_study
+    from matinee.recipes.tune import plan_study, quote_words, run_study
+    from matinee.recipes.tune_export import logging_to_mlflow
+    from matinee.recipes.tune_folder import check_study
     from matinee.recipes.tune_regions import run_by_region
 
     check_study(folder, resume=options.resume)
@@ -185,14 +188,16 @@ def _of_log(
     plan = plan_study(log, folder, options, homes)
     output.say(quote_words(plan))
     with watching(quiet) as watch:
-        return run_study(plan, watch) if homes is None else run_by_region(plan, watch)
+        told = logging_to_mlflow(watch, folder.name, plan.about, output.say)
+        return run_study(plan, told) if homes is None else run_by_region(plan, told)
 
 
 def _of_function(
     function: str, space: str, budget: list[str], output: Output, quiet: bool, told: dict[str, Any]
 ) -> dict[str, Any]:
     from matinee.cli.study_words import watching
-    from matinee.recipes.tune import check_study
+    from matinee.recipes.tune_export import logging_to_mlflow
+    from matinee.recipes.tune_folder import check_study
     from matinee.recipes.tune_function import budget_words, require_function, tune_function
     from matinee.tune.budget import read_budget
 
@@ -210,7 +215,8 @@ def _of_function(
             steps=told["steps"],
             seed=told["seed"],
             resume=told["resume"],
-            watch=watch,
+            watch=logging_to_mlflow(watch, told["study"].name, {"function": function}, output.say),
+            command=sys.argv[1:],
         )
 
 

@@ -10,10 +10,7 @@ STUDY/REGION/        with --by: each region's own study; STUDY itself is everybo
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +21,6 @@ from matinee.core.memory import require
 from matinee.core.run import Run
 from matinee.core.settings import config_values
 from matinee.core.space import Space
-from matinee.core.version import version
 from matinee.data.fingerprint import fingerprint_ids
 from matinee.data.homes import Homes
 from matinee.data.log import InteractionLog
@@ -33,7 +29,7 @@ from matinee.recipes.choose import aim_to_choose_by, split_to_choose_on
 from matinee.recipes.fit_options import LEAST_VIEWERS
 from matinee.recipes.quote import Asked, asked_of, duration, quote
 from matinee.recipes.rows import predicted, require_place, trains
-from matinee.recipes.spent import read_facts, write_facts
+from matinee.recipes.tune_folder import begin_study, read_about
 from matinee.recipes.tune_objective import FACTORY, STEPS, write_trials
 from matinee.recipes.tune_space import first_settings, price_facts, space_of
 from matinee.recommenders import make_recommender
@@ -47,7 +43,7 @@ from matinee.tune.run import StudyResult, tune
 from matinee.tune.search import Search
 from matinee.tune.study import Study
 
-ABOUT, DATA = "about.json", "data"
+DATA = "data"
 # Fewer validation viewers say too little of which settings are better.
 FEWEST_ASKED = 50
 # What a worker's process takes before its fit begins, torch included.
@@ -73,6 +69,7 @@ class TuneOptions:
         by: a column of the viewers' table: each of its regions has a study of its own; None: none has.
         least_viewers: a region of fewer viewers has none.
         should_stop: asked often; once it says yes, the study stops and can go on later.
+        command: what was typed after `matinee`, for whoever runs the study again.
     """
 
     budget: Budget
@@ -87,6 +84,7 @@ class TuneOptions:
     by: str | None = None
     least_viewers: int = LEAST_VIEWERS
     should_stop: Callable[[], bool] = lambda: False
+    command: tuple[str, ...] = ()
 
 
 Watch = Callable[[Study], None]
@@ -203,68 +201,11 @@ def run_study(plan: Plan, watch: Watch = lambda _study: None) -> dict[str, Any]:
         InputError: the folder holds another study, or one already and `resume` is not set.
         Stopped: it was stopped; what is finished is kept, and it can go on.
     """
-    begin_study(plan.folder, plan.about, resume=plan.options.resume)
+    begin_study(plan.folder, plan.about, resume=plan.options.resume, command=plan.options.command)
     write_data(plan)
     result = search_one(plan, plan.folder, plan.options.budget, watch=watch)
     shutil.rmtree(plan.folder / DATA, ignore_errors=True)
     return study_words(plan, result)
-
-
-def check_study(folder: Path, *, resume: bool) -> None:
-    """Refuse, before any work, a folder where no study can be kept.
-
-    Raises:
-        InputError: something else is there, a study that is not to be gone on with, or no room to write; or
-            what is written there is not what comes back.
-    """
-    there = (folder / ABOUT).is_file()
-    if not there and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} is in the way: a study is kept there; name another folder.")
-    if there and not resume:
-        raise InputError(f"{folder} holds a study already: go on with it (--resume), or name another folder.")
-    above = folder if there else next(one for one in folder.absolute().parents if one.exists())
-    try:
-        with tempfile.TemporaryFile(dir=above) as file:
-            file.write(b"checkpoint")
-            file.flush()
-            os.fsync(file.fileno())
-            file.seek(0)
-            back = file.read()
-    except OSError as error:
-        raise InputError(
-            f"{folder}: {above} cannot be written ({error.strerror}); name another folder for the study."
-        ) from error
-    if back != b"checkpoint":
-        raise InputError(f"{above} gives back something else than was written there: name another folder.")
-
-
-def begin_study(folder: Path, about: Mapping[str, Any], *, resume: bool) -> None:
-    """Make a study's folder ready.
-
-    Raises:
-        InputError: something else is there, or another study.
-    """
-    check_study(folder, resume=resume)
-    there = read_about(folder) if (folder / ABOUT).is_file() else None
-    for key, value in about.items():
-        if there is not None and there.get(key) != _plain(value):
-            raise InputError(
-                f"The study in {folder} has another {key}: give the same as then, or name another folder."
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_facts(folder / ABOUT, {"matinee": version("matinee"), **about} if there is None else dict(there))
-
-
-def read_about(folder: Path) -> dict[str, Any]:
-    """What a study is about.
-
-    Raises:
-        InputError: there is no study.
-    """
-    found = read_facts(folder / ABOUT)
-    if not found:
-        raise InputError(f"{folder} holds no study: expected the folder that `matinee tune -o` wrote.")
-    return found
 
 
 def write_data(plan: Plan) -> None:
@@ -389,7 +330,3 @@ def best_settings(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"The study in {folder} has finished no trial: go on with it (matinee tune --resume)."
         )
     return {**about["given"], **best.settings}, about
-
-
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value))

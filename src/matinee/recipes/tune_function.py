@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matinee.core.electricity import electricity_dollars
 from matinee.core.space import Space
 from matinee.recipes.quote import duration
-from matinee.recipes.tune import Watch, begin_study, mended
+from matinee.recipes.tune import Watch, mended
+from matinee.recipes.tune_folder import begin_study
 from matinee.report.numbers import money
 from matinee.tune.budget import Budget
 from matinee.tune.local import Limits
@@ -54,6 +55,7 @@ def tune_function(  # noqa: PLR0913 (what is searched, within what, and how it g
     resume: bool = False,
     watch: Watch = lambda _study: None,
     should_stop: Callable[[], bool] = lambda: False,
+    command: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Search a function: the JSON of `status`, with the value of the defaults where the space says them.
 
@@ -68,12 +70,14 @@ def tune_function(  # noqa: PLR0913 (what is searched, within what, and how it g
         resume: go on with the study of the folder.
         watch: called with the study about once a second.
         should_stop: asked often; once it says yes, the study stops and can go on later.
+        command: what was typed after `matinee`, for whoever runs the study again.
 
     Raises:
         InputError: the folder holds another study, or one already and `resume` is not set.
         Stopped: it was stopped; what is finished is kept.
     """
-    begin_study(folder, {"kind": "function", "objective": function, "seed": seed}, resume=resume)
+    about = {"kind": "function", "objective": function, "seed": seed}
+    begin_study(folder, about, resume=resume, command=command)
     first = default_settings(space)
     given: tuple[Mapping[str, Any], ...] = () if first is None else (first,)
     result = tune(

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from matinee.recipes.fit_regions import region_row
-from matinee.recipes.tune import DATA, Plan, Watch, begin_study, search_one, study_words, write_data
+from matinee.recipes.tune import DATA, Plan, Watch, search_one, study_words, write_data
+from matinee.recipes.tune_folder import begin_study
 from matinee.tune.budget import Budget
 from matinee.tune.events import NAME
 from matinee.tune.run import StudyResult
@@ -38,7 +39,7 @@ def run_by_region(plan: Plan, watch: Watch = lambda _study: None) -> dict[str, A
     """
     if plan.homes is None:
         raise ValueError("a plan by region has homes")
-    begin_study(plan.folder, plan.about, resume=plan.options.resume)
+    begin_study(plan.folder, plan.about, resume=plan.options.resume, command=plan.options.command)
     write_data(plan)
     rows = [
         region_row(plan.split.train, plan.split, plan.homes, home, plan.options.least_viewers)

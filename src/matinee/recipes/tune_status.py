@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from matinee.recipes.spent import read_facts
-from matinee.recipes.tune import ABOUT
+from matinee.recipes.tune_folder import ABOUT
 from matinee.tune.events import NAME
 from matinee.tune.study import status
 
