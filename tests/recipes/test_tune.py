@@ -67,7 +67,7 @@ def test_a_fit_by_region_takes_each_regions_own_settings(by_region: Path, log: I
     options = by_study(log, FitOptions(by="region"), by_region)
     assert options.recommender == "ease"
     for region, settings in options.region_settings.items():
-        best = open_study(by_region / region).best
+        best = open_study(by_region / "regions" / region).best
         assert best is not None
         assert settings == best.settings
     with pytest.raises(InputError, match="is of another log"):
@@ -86,7 +86,7 @@ def test_a_regions_folder_stays_in_the_studys(tmp_path: Path):
     names = ["Oslo", "../up", "data", "a/b", "a_b", "", ".."]
     places = [region_folder(tmp_path, name) for name in names]
     assert len(set(places)) == len(names)
-    assert all(place.parent == tmp_path and place.name not in (".", "..", "data") for place in places)
+    assert all(place.parent == tmp_path / "regions" and place.name not in ("", ".", "..") for place in places)
 
 
 def silent(_doing: str, _share: float) -> None:
@@ -109,7 +109,7 @@ def test_quote_search_fit_and_bundle_are_within_one_budget(log: InteractionLog, 
         watch=lambda _study: None,
     )
     facts = fitted.facts
-    assert facts["spent_s"] <= 30.0 or open_study(within.study).clock <= 30.0
+    assert open_study(within.study).clock < 30.0
     assert said[0].startswith("Quote: ")
     best = open_study(within.study).best
     if best is not None:

@@ -77,10 +77,8 @@ class Queries:
         np.maximum.at(ends, self.viewers[self.viewers >= 0], self.ends[self.viewers >= 0])
         kept = np.arange(len(self.source.items)) < np.repeat(ends, self.source.lengths)
         source = self.source.keep(kept)
-        moved = np.where(self.viewers < 0, self.ends, self.ends - self._starts)
-        known = np.maximum(self.viewers, 0)
-        starts = np.where(self.viewers < 0, 0, source.offsets[known]) if len(source) else 0
-        return replace(self, source=source, ends=moved + starts)
+        cut = replace(self, source=source)
+        return replace(cut, ends=cut._starts + self.lengths)
 
     def take(self, rows: NDArray[np.integer] | Bool) -> Queries:
         """Some of the queries: positions, or a mask of shape (n,)."""

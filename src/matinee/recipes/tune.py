@@ -4,7 +4,7 @@
 STUDY/about.json     which study it is: log, recommender, protocol, seed
 STUDY/log.jsonl      everything that happened (`matinee.tune.events`)
 STUDY/data/          training events and validation queries, while there is something to go on with
-STUDY/REGION/        with --by: each region's own study; STUDY itself is everybody's
+STUDY/regions/NAME/  with --by: each region's own study; STUDY itself is everybody's
 ```
 """
 

@@ -13,7 +13,7 @@ from matinee.core.errors import InputError
 from matinee.core.version import version
 from matinee.recipes.spent import read_facts, write_facts
 
-ABOUT = "about.json"
+ABOUT, REGIONS = "about.json", "regions"
 
 
 def check_study(folder: Path, *, resume: bool) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from matinee.recipes.fit_regions import region_row
 from matinee.recipes.tune import DATA, Plan, Watch, search_one, study_words, write_data
-from matinee.recipes.tune_folder import begin_study
+from matinee.recipes.tune_folder import REGIONS, begin_study
 from matinee.tune.budget import Budget
 from matinee.tune.events import NAME
 from matinee.tune.run import StudyResult
@@ -122,10 +122,10 @@ def offered(found: list[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
 def region_folder(folder: Path, region: str) -> Path:
     """Where a region's study lies: its name, as far as a folder can be called so."""
     plain = re.sub(r"[^\w-]", "_", region)
-    if plain == region and plain != DATA:
-        return folder / plain
+    if plain == region and plain:
+        return folder / REGIONS / plain
     digest = "".join(f"{byte:02x}" for byte in region.encode())[:16]
-    return folder / f"{plain}-{digest}"
+    return folder / REGIONS / f"{plain}-{digest}"
 
 
 def region_settings(folder: Path, about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -136,7 +136,7 @@ def region_settings(folder: Path, about: Mapping[str, Any]) -> dict[str, dict[st
         about: what it is about.
     """
     found = {}
-    for log in sorted(folder.glob(f"*/{NAME}")):
+    for log in sorted(folder.glob(f"{REGIONS}/*/{NAME}")):
         study = open_study(log.parent)
         region = study.about.get("region")
         if study.best is not None and isinstance(region, str):

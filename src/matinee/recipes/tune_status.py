@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from matinee.recipes.spent import read_facts
-from matinee.recipes.tune_folder import ABOUT
+from matinee.recipes.tune_folder import ABOUT, REGIONS
 from matinee.tune.events import NAME
 from matinee.tune.study import status
 
@@ -19,5 +19,5 @@ def study_status(folder: Path) -> dict[str, Any]:
     """
     facts, about = status(folder), read_facts(folder / ABOUT)
     facts |= {name: about[name] for name in ("recommender", "metric", "objective") if name in about}
-    regions = [status(place.parent) for place in sorted(folder.glob(f"*/{NAME}"))]
+    regions = [status(place.parent) for place in sorted(folder.glob(f"{REGIONS}/*/{NAME}"))]
     return {**facts, "regions": regions} if regions else facts
