@@ -178,7 +178,9 @@ def is_number(value: Any) -> bool:
     """Whether it is a finite number; true and false are none."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         return False
-    return bool(abs(value) <= sys.float_info.max)
+    # A whole number may be larger than any float: no conversion before the comparison.
+    size: Any = abs(value)
+    return bool(size <= sys.float_info.max)
 
 
 def _check_condition(name: str, space: Space, given: Mapping[str, Any]) -> When | None:
