@@ -73,14 +73,19 @@ def foretell(trial: Trial, whole: Whole) -> tuple[float, float] | None:
     asked = min(len(table), max(_NEIGHBOURS, len(table) // 3))
     near = table[np.argsort(np.abs(table[:, 0] - now), kind="stable")[:asked]]
     gains = near[:, 1] - near[:, 0]
-    middle = float(np.median(gains))
-    reach = 3 * 1.4826 * float(np.median(np.abs(gains - middle)))
+    middle = _middle(gains)
+    reach = 3 * 1.4826 * _middle(np.abs(gains - middle))
     held = np.clip(gains, middle - reach, middle + reach) if reach > 0 else gains
     # A neighbour that stood further away says less.
-    gap = float(np.median(np.abs(near[:, 0] - now)))
+    gap = _middle(np.abs(near[:, 0] - now))
     spread = float(held.std()) * math.sqrt(1 + 2 / asked) + 0.3 * gap * (1 - share)
-    least = 0.02 * float(np.median(np.abs(table[:, 1] - np.median(table[:, 1])))) * (1 - share)
+    least = 0.02 * _middle(np.abs(table[:, 1] - _middle(table[:, 1]))) * (1 - share)
     return now + float(held.mean()), max(spread, least, 1e-12 * max(abs(now), 1.0))
+
+
+def _middle(values: Float64) -> float:
+    # numpy's median takes ten times as long for a handful of values.
+    return float(np.sort(values)[len(values) // 2])
 
 
 def chance_to_beat(foretold: tuple[float, float], mark: float) -> float:

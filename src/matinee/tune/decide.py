@@ -25,6 +25,8 @@ from matinee.tune.surrogate import Surrogate
 _SPREAD = 0.25
 # A point must be worth so many times its price at the rate that is asked.
 _TIMES = 1.5
+# The search is finer while the model looks at so few points: its slopes are cheap then.
+_FEW = 130
 # Two workers this near to each other (the largest difference of a column) would learn the same thing.
 _APART = 0.01
 # This share of the money goes to the points of plain EI.
@@ -131,7 +133,7 @@ def best_rate(moment: Moment, random: np.random.Generator) -> float:
 
 def _looked_at(moment: Moment, left_dollars: float, random: np.random.Generator) -> Float64:
     """Candidates that fit what is left and that nobody has tried: float64, shape (m, columns)."""
-    many = 256 if moment.model.size <= 150 else 128
+    many = 256 if moment.model.size <= _FEW else 128
     points = candidates(moment.cube, moment.tops, moment.lengths(), many, random)
     points = points[_allowed(moment, points, left_dollars)]
     if moment.cube.free.all() or not len(points):
@@ -160,8 +162,9 @@ def _allowed(moment: Moment, points: Float64, left_dollars: float) -> Bool:
 def _best(
     moment: Moment, worth: Worth, points: Float64, scores: Float64, rate: float, left_dollars: float
 ) -> Chosen:
-    starts = apart(points, scores, moment.lengths(), 3)
-    reached, heights = climb(worth, starts, moment.cube)
+    few = moment.model.size <= _FEW
+    starts = apart(points, scores, moment.lengths(), 3 if few else 2)
+    reached, heights = climb(worth, starts, moment.cube, 25 if few else 10)
     fits = _allowed(moment, reached, left_dollars)
     point = reached[np.argmax(np.where(fits, heights, -np.inf))] if fits.any() else starts[0]
     promise = float(moment.worth().at(point[None])[0])

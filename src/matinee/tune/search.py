@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from matinee.tune.known import Known, look
 from matinee.tune.options import Options
 from matinee.tune.space import Cube
 from matinee.tune.start import is_starting, next_first, offered
-from matinee.tune.surrogate import Hyper, Observed, Surrogate, fit_hyper
+from matinee.tune.surrogate import Hyper, Surrogate, fit_hyper
 from matinee.tune.trial import Suggestion, Trial, Why
 from matinee.tune.warp import Warp
 
@@ -148,7 +149,7 @@ class Search:
         points = offered(self.cube, seed, len(trials))
         tried = np.array([self._point(trial) for trial in trials]).reshape(len(trials), self.cube.n)
         logs = None
-        if cost is not None and len(cost.points) >= 3 and self.options.by_cost:
+        if cost is not None and len(cost.points) >= 2 and self.options.by_cost:
             logs = cost.predict(self._features(points))[0]
         at = next_first(points, tried, logs) if logs is not None else len(trials) % len(points)
         return self._suggestion(points[at], cost, left_dollars, "start", None)
@@ -173,7 +174,7 @@ class Search:
 
     def _ranked(self, known: Known) -> list[Trial]:
         """Done trials, one of each setting, best posterior mean first."""
-        model = self._surrogate(known.observed)
+        model = self._surrogate(known)
         means = model.hyper.weights @ model.predict(known.observed.points[: len(known.done)])[0]
         first = {trial.number: trial for trial in known.done}
         ranked: dict[int, Trial] = {}
@@ -192,15 +193,13 @@ class Search:
         left_dollars: float,
     ) -> Suggestion | None:
         """The stopped trial whose rest promises more for its dollars than any new one."""
-        stopped = [trial for trial in trials if trial.state == "stopped"][-50:]
-        whole = Whole(known.done if stopped else [])
-        ends = [foretell(trial, whole) for trial in stopped]
+        stopped = [trial for trial in trials if trial.state == "stopped" and trial.number in known.foretold]
         rest = [self._rest_dollars(trial) for trial in stopped]
         rows = [
             row
-            for row, end in enumerate(ends)
-            if end is not None and 0 < rest[row] <= left_dollars
-            if chance_to_beat(end, known.best) >= _CLEARLY * HOPELESS
+            for row, trial in enumerate(stopped)
+            if 0 < rest[row] <= left_dollars
+            if chance_to_beat(known.foretold[trial.number], known.best) >= _CLEARLY * HOPELESS
         ]
         if not rows:
             return None
@@ -255,7 +254,7 @@ class Search:
         return self.options.given[count] if count < len(self.options.given) else None
 
     def _moment(self, known: Known, cost: Cost | None) -> Moment:
-        model = self._surrogate(known.observed)
+        model = self._surrogate(known)
         n = len(known.done)
         values = known.observed.values[:n]
         seen, _ = model.predict(np.concatenate([known.observed.points[:n], known.observed.pending]))
@@ -292,27 +291,22 @@ class Search:
             self._rates[key] = (moment.model.hyper.warp, best_rate(moment, generator(0, "rate", len(over))))
         return self._rates[key]
 
-    def _surrogate(self, observed: Observed) -> Surrogate:
-        return Surrogate(observed, self._hyper(observed))
+    def _surrogate(self, known: Known) -> Surrogate:
+        rows = len(known.observed.points) + len(known.observed.pending)
+        return Surrogate(known.observed, self._hyper(known, 12 if rows <= 120 else 4))
 
-    def _hyper(self, observed: Observed) -> Hyper:
+    def _hyper(self, known: Known, members: int) -> Hyper:
         """The ensemble for these values, or for the first of them where only a few are newer."""
-        rows = len(observed.values)
+        told = known.settled
+        rows = len(told.values)
         if rows > _EVERY:
             rows = _EVERY + (rows - _EVERY) // _gap(rows) * _gap(rows)
         asked = np.arange(rows)
         if rows > _FITTED:
-            best = np.argsort(-observed.values[:rows], kind="stable")[: _FITTED // 3]
-            asked = np.unique(
-                np.concatenate([best, np.linspace(0, rows - 1, 2 * _FITTED // 3).astype(np.int64)])
-            )
-        told = Observed(
-            points=observed.points[asked],
-            values=observed.values[asked],
-            doubts=observed.doubts[asked],
-            pending=np.zeros((0, self.cube.n)),
-        )
-        members = 12 if len(observed.points) + len(observed.pending) <= 150 else 6
+            best = np.argsort(-told.values[:rows], kind="stable")[: _FITTED // 3]
+            spread = np.linspace(0, rows - 1, 2 * _FITTED // 3).astype(np.int64)
+            asked = np.unique(np.concatenate([best, spread]))
+        told = replace(told, points=told.points[asked], values=told.values[asked], doubts=told.doubts[asked])
         words = (told.points, told.values, told.doubts, np.array([members]))
         key = hashlib.blake2b(b"".join(word.tobytes() for word in words)).digest()
         if key not in self._hypers:
