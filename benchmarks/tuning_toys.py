@@ -285,7 +285,7 @@ def main() -> int:
         for row in PARTS[part](asked.seeds):
             result["rows"].append(row)
             print(row, flush=True)
-        write_result(f"tuning_toys-{part}", result)
+            write_result(f"tuning_toys-{part}", result)
     return 0
 
 

@@ -84,6 +84,15 @@ def test_given_settings_come_first():
     assert [trial.why for trial in trials] == ["given", "given", "start", "start"]
 
 
+def test_given_settings_that_do_not_fit_are_passed_over():
+    trials = study(SPACE, bowl, 10, dollars=lambda s: 100 ** s["x"])
+    options = Options(given=({"x": 0.99, "y": 0.5},))
+    found = suggest(SPACE, trials, 20.0, seed=0, number=11, options=options)
+    assert found.why == "model"
+    assert found.most_dollars <= 20.0
+    assert suggest(SPACE, trials, 2e4, seed=0, number=11, options=options).why == "given"
+
+
 def test_workers_at_a_time_are_sent_to_different_places():
     trials = study(SPACE, bowl, 10)
     search = Search(SPACE)

@@ -1,10 +1,10 @@
 """Which point comes next, once there is a model: what it promises against what it costs.
 
 Without regard to cost the choice is the highest log EI. With it, the choice is the highest Gittins index at
-a rate at which the best point is worth twice its price: near to EI per dollar, but a dear point that
-promises much is not passed over for ever (Xie et al. 2024: EI per cost can do arbitrarily badly). Costs
-count only where they are foretold to differ, and part of the money always goes to the points of plain EI,
-so that a study by cost is never far behind one without.
+a rate at which the best point is worth one and a half times its price: near to EI per dollar, but a dear
+point that promises much is not passed over for ever (Xie et al. 2024: EI per cost can do arbitrarily badly).
+Costs count only where they are foretold to differ, and a share of the money always goes to the points of
+plain EI.
 """
 
 from __future__ import annotations

@@ -77,7 +77,9 @@ class Search:
         cost, total = self._cost(trials), _total(trials, left_dollars)
         given = self._next_given(trials)
         if given is not None:
-            return self._suggestion(self._place(given), cost, left_dollars, "given", given)
+            found = self._suggestion(self._place(given), cost, left_dollars, "given", given)
+            if found is not None:
+                return found
         if is_starting(trials, self.cube.n, self.options.start, total):
             return self._first(trials, cost, left_dollars, seed)
         known = look(trials, self._point, self.options.most_points, self.cube.n)
@@ -152,7 +154,9 @@ class Search:
         if cost is not None and len(cost.points) >= 2 and self.options.by_cost:
             logs = cost.predict(self._features(points))[0]
         at = next_first(points, tried, logs) if logs is not None else len(trials) % len(points)
-        return self._suggestion(points[at], cost, left_dollars, "start", None)
+        order = [at] if logs is None else [at, *np.argsort(logs, kind="stable").tolist()]
+        asked = (self._suggestion(points[row], cost, left_dollars, "start", None) for row in order)
+        return next((found for found in asked if found is not None), None)
 
     def _again(
         self, trials: Sequence[Trial], known: Known, moment: Moment, left_dollars: float
