@@ -1,10 +1,10 @@
 """Which point comes next, once there is a model: what it promises against what it costs.
 
 Without regard to cost the choice is the highest log EI. With it, the choice is the highest Gittins index at
-a rate at which the best point is worth twice its price: near to EI per dollar, but a dear point that
-promises much is not passed over for ever (Xie et al. 2024: EI per cost can do arbitrarily badly). Costs
-count only where they are foretold to differ, and part of the money always goes to the points of plain EI,
-so that a study by cost is never far behind one without.
+a rate at which the best point is worth one and a half times its price: near to EI per dollar, but a dear
+point that promises much is not passed over for ever (Xie et al. 2024: EI per cost can do arbitrarily badly).
+Costs count only where they are foretold to differ, and a share of the money always goes to the points of
+plain EI.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from matinee.tune.surrogate import Surrogate
 _SPREAD = 0.25
 # A point must be worth so many times its price at the rate that is asked.
 _TIMES = 1.5
+# The search is finer while the model looks at so few points: its slopes are cheap then.
+_FEW = 130
 # Two workers this near to each other (the largest difference of a column) would learn the same thing.
 _APART = 0.01
 # This share of the money goes to the points of plain EI.
@@ -123,9 +125,15 @@ def choose(
     return _best(moment, worth, points, scores, rate, left_dollars)
 
 
+def best_rate(moment: Moment, random: np.random.Generator) -> float:
+    """The highest log EI per dollar of some candidates."""
+    points = candidates(moment.cube, moment.tops, moment.lengths(), 128, random)
+    return float((moment.worth().at(points) - moment.log_dollars(points)[0]).max())
+
+
 def _looked_at(moment: Moment, left_dollars: float, random: np.random.Generator) -> Float64:
     """Candidates that fit what is left and that nobody has tried: float64, shape (m, columns)."""
-    many = 256 if moment.model.size <= 150 else 128
+    many = 256 if moment.model.size <= _FEW else 128
     points = candidates(moment.cube, moment.tops, moment.lengths(), many, random)
     points = points[_allowed(moment, points, left_dollars)]
     if moment.cube.free.all() or not len(points):
@@ -154,8 +162,9 @@ def _allowed(moment: Moment, points: Float64, left_dollars: float) -> Bool:
 def _best(
     moment: Moment, worth: Worth, points: Float64, scores: Float64, rate: float, left_dollars: float
 ) -> Chosen:
-    starts = apart(points, scores, moment.lengths(), 3)
-    reached, heights = climb(worth, starts, moment.cube)
+    few = moment.model.size <= _FEW
+    starts = apart(points, scores, moment.lengths(), 3 if few else 2)
+    reached, heights = climb(worth, starts, moment.cube, 25 if few else 10)
     fits = _allowed(moment, reached, left_dollars)
     point = reached[np.argmax(np.where(fits, heights, -np.inf))] if fits.any() else starts[0]
     promise = float(moment.worth().at(point[None])[0])

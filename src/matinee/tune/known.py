@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from matinee.core.types import Bool, Float64
-from matinee.tune.curves import foretell
+from matinee.tune.curves import Whole, foretell
 from matinee.tune.surrogate import Observed
 from matinee.tune.trial import Trial
 from matinee.tune.warp import warp_of
+
+# With so many done trials the kernel's numbers are fitted on those alone.
+_ENOUGH = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,16 +24,21 @@ class Known:
     Attributes:
         observed: rows for the model: done trials first, then foretold ends, then failures.
         done: the trials of the first rows.
+        foretold: number of a trial that has not ended, but has a curve -> its end and the doubt.
         ended: float64, shape (e, columns): of done and failed trials.
         failed: bool, shape (e,): which of those failed.
         best: the best value of a done trial that is looked at.
+        settled: what the kernel's numbers are fitted on: once enough trials are done those alone, all of
+            them in the order of their numbers, so that a fit can be kept while others come and go.
     """
 
     observed: Observed
     done: tuple[Trial, ...]
+    foretold: Mapping[int, tuple[float, float]]
     ended: Float64
     failed: Bool
     best: float
+    settled: Observed
 
 
 def look(trials: Sequence[Trial], place: Callable[[Trial], Float64], most: int, columns: int) -> Known | None:
@@ -59,22 +67,28 @@ def look(trials: Sequence[Trial], place: Callable[[Trial], Float64], most: int, 
     unit = warp_of(values).unit
     worst = float(np.percentile(values, 10))
     rows = [*done, *(trial for trial, _, _ in foretold), *failures]
-    pending = [place(trial) for trial in awaited]
+    observed = Observed(
+        points=np.array([place(trial) for trial in rows]).reshape(len(rows), columns),
+        values=np.r_[values, [end for _, end, _ in foretold], np.full(len(failures), worst)],
+        doubts=np.r_[np.zeros(len(done)), [sd for _, _, sd in foretold], np.full(len(failures), 0.25 * unit)],
+        pending=np.array([place(trial) for trial in awaited]).reshape(len(awaited), columns),
+    )
     ended = [*done, *failures]
     return Known(
-        observed=Observed(
-            points=np.array([place(trial) for trial in rows]).reshape(len(rows), columns),
-            values=np.r_[values, [end for _, end, _ in foretold], np.full(len(failures), worst)],
-            doubts=np.r_[
-                np.zeros(len(done)), [sd for _, _, sd in foretold], np.full(len(failures), 0.25 * unit)
-            ],
-            pending=np.array(pending).reshape(len(pending), columns),
-        ),
+        observed=observed,
         done=tuple(done),
+        foretold={trial.number: (end, sd) for trial, end, sd in foretold},
         ended=np.array([place(trial) for trial in ended]).reshape(len(ended), columns),
         failed=np.arange(len(ended)) >= len(done),
         best=float(values.max()),
+        settled=_settled(every, place) if len(every) >= _ENOUGH else observed,
     )
+
+
+def _settled(done: Sequence[Trial], place: Callable[[Trial], Float64]) -> Observed:
+    points = np.array([place(trial) for trial in done])
+    values = np.array([trial.value for trial in done], dtype=np.float64)
+    return Observed(points=points, values=values, doubts=np.zeros(len(done)), pending=points[:0])
 
 
 def pick(trials: Sequence[Trial], most: int) -> list[Trial]:
@@ -93,6 +107,6 @@ def pick(trials: Sequence[Trial], most: int) -> list[Trial]:
 
 def _foretold(trials: Sequence[Trial], whole: Sequence[Trial]) -> list[tuple[Trial, float, float]]:
     curves = [trial for trial in trials if trial.curve]
-    asked = [trial for trial in whole if trial.curve][-200:] if curves else []
-    ends = [(trial, foretell(trial, asked)) for trial in curves]
+    pool = Whole(whole[-200:] if curves else [])
+    ends = [(trial, foretell(trial, pool)) for trial in curves]
     return [(trial, end[0], end[1]) for trial, end in ends if end is not None]

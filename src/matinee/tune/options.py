@@ -34,4 +34,4 @@ class Options:
     start: int | None = None
     facts: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None
     by_cost: bool = True
-    most_points: int = 300
+    most_points: int = 200

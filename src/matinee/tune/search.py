@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,18 @@ import numpy as np
 from matinee.core.seeds import generator
 from matinee.core.space import Space
 from matinee.core.types import Float64
+from matinee.tune.acquisition import log_ei
 from matinee.tune.chance import Chance
 from matinee.tune.cost import NINE_IN_TEN, Cost, fit_cost, whole_dollars
-from matinee.tune.curves import HOPELESS, chance_to_beat, foretell
-from matinee.tune.decide import Chosen, Moment, choose
+from matinee.tune.curves import HOPELESS, Whole, chance_to_beat, foretell
+from matinee.tune.decide import Chosen, Moment, best_rate, choose
 from matinee.tune.known import Known, look
 from matinee.tune.options import Options
 from matinee.tune.space import Cube
 from matinee.tune.start import is_starting, next_first, offered
-from matinee.tune.surrogate import Hyper, Observed, Surrogate, fit_hyper
+from matinee.tune.surrogate import Hyper, Surrogate, fit_hyper
 from matinee.tune.trial import Suggestion, Trial, Why
+from matinee.tune.warp import Warp
 
 _REPEAT_SHARE = 0.1
 # A stopped trial that goes on must promise clearly more than one that is stopped.
@@ -35,6 +38,9 @@ _CLEARLY = 3.0
 # The kernel's numbers are fitted on so many values at most; beyond so many they are kept for a while.
 _FITTED, _PRICED, _EVERY = 90, 40, 40
 _OLD_MODELS = 8
+# Once so many trials are done, a trial is stopped too where its rest promises so many times less for its
+# dollars than a new one; it may go on later.
+_SETTLED, _FAR_LESS = 8, 8.0
 
 
 class Search:
@@ -50,6 +56,7 @@ class Search:
         self.cube = Cube.of(space)
         self._points: dict[int, tuple[Mapping[str, Any], Float64]] = {}
         self._hypers: dict[bytes, Hyper] = {}
+        self._rates: dict[bytes, tuple[Warp, float]] = {}
 
     def suggest(
         self, trials: Sequence[Trial], left_dollars: float, *, seed: int, number: int
@@ -70,7 +77,9 @@ class Search:
         cost, total = self._cost(trials), _total(trials, left_dollars)
         given = self._next_given(trials)
         if given is not None:
-            return self._suggestion(self._place(given), cost, left_dollars, "given", given)
+            found = self._suggestion(self._place(given), cost, left_dollars, "given", given)
+            if found is not None:
+                return found
         if is_starting(trials, self.cube.n, self.options.start, total):
             return self._first(trials, cost, left_dollars, seed)
         known = look(trials, self._point, self.options.most_points, self.cube.n)
@@ -84,17 +93,26 @@ class Search:
     def keep_on(self, trials: Sequence[Trial], number: int) -> bool:
         """Whether a running trial goes on after what it has just reported.
 
-        It is stopped where its end has little chance of beating the best.
+        It is stopped where its end has little chance of beating the best, and where the rest of it promises
+        far less for its dollars than a new trial would.
         """
         whole = [trial for trial in trials if trial.state == "done" and trial.value is not None]
         trial = next((trial for trial in reversed(trials) if trial.number == number), None)
         if not self.options.early or trial is None or trial.repeats is not None or len(whole) < 3:
             return True
-        foretold = foretell(trial, whole[-200:])
+        foretold = foretell(trial, Whole(whole[-200:]))
         if foretold is None:
             return True
         best = max(float(other.value) for other in whole if other.value is not None)
-        return chance_to_beat(foretold, best) >= HOPELESS
+        if chance_to_beat(foretold, best) < HOPELESS:
+            return False
+        rest = self._rest_dollars(trial)
+        if not self.options.by_cost or len(whole) < _SETTLED or not rest > 0:
+            return True
+        warp, rate = self._rate(trials)
+        mean, mark = warp(np.array([foretold[0], best]))
+        promise = log_ei(mean, np.array(max(warp.width(*foretold), 1e-12)), mark)
+        return float(promise) - math.log(rest) >= rate - math.log(_FAR_LESS)
 
     def best_of(self, trials: Sequence[Trial]) -> int | None:
         """The number of the best done trial; None: none is done.
@@ -133,10 +151,12 @@ class Search:
         points = offered(self.cube, seed, len(trials))
         tried = np.array([self._point(trial) for trial in trials]).reshape(len(trials), self.cube.n)
         logs = None
-        if cost is not None and len(cost.points) >= 3 and self.options.by_cost:
+        if cost is not None and len(cost.points) >= 2 and self.options.by_cost:
             logs = cost.predict(self._features(points))[0]
         at = next_first(points, tried, logs) if logs is not None else len(trials) % len(points)
-        return self._suggestion(points[at], cost, left_dollars, "start", None)
+        order = [at] if logs is None else [at, *np.argsort(logs, kind="stable").tolist()]
+        asked = (self._suggestion(points[row], cost, left_dollars, "start", None) for row in order)
+        return next((found for found in asked if found is not None), None)
 
     def _again(
         self, trials: Sequence[Trial], known: Known, moment: Moment, left_dollars: float
@@ -158,7 +178,7 @@ class Search:
 
     def _ranked(self, known: Known) -> list[Trial]:
         """Done trials, one of each setting, best posterior mean first."""
-        model = self._surrogate(known.observed)
+        model = self._surrogate(known)
         means = model.hyper.weights @ model.predict(known.observed.points[: len(known.done)])[0]
         first = {trial.number: trial for trial in known.done}
         ranked: dict[int, Trial] = {}
@@ -177,14 +197,13 @@ class Search:
         left_dollars: float,
     ) -> Suggestion | None:
         """The stopped trial whose rest promises more for its dollars than any new one."""
-        stopped = [trial for trial in trials if trial.state == "stopped"][-50:]
-        ends = [foretell(trial, known.done) for trial in stopped]
+        stopped = [trial for trial in trials if trial.state == "stopped" and trial.number in known.foretold]
         rest = [self._rest_dollars(trial) for trial in stopped]
         rows = [
             row
-            for row, end in enumerate(ends)
-            if end is not None and 0 < rest[row] <= left_dollars
-            if chance_to_beat(end, known.best) >= _CLEARLY * HOPELESS
+            for row, trial in enumerate(stopped)
+            if 0 < rest[row] <= left_dollars
+            if chance_to_beat(known.foretold[trial.number], known.best) >= _CLEARLY * HOPELESS
         ]
         if not rows:
             return None
@@ -239,7 +258,7 @@ class Search:
         return self.options.given[count] if count < len(self.options.given) else None
 
     def _moment(self, known: Known, cost: Cost | None) -> Moment:
-        model = self._surrogate(known.observed)
+        model = self._surrogate(known)
         n = len(known.done)
         values = known.observed.values[:n]
         seen, _ = model.predict(np.concatenate([known.observed.points[:n], known.observed.pending]))
@@ -262,27 +281,36 @@ class Search:
             simple=self.options.facts is None,
         )
 
-    def _surrogate(self, observed: Observed) -> Surrogate:
-        return Surrogate(observed, self._hyper(observed))
+    def _rate(self, trials: Sequence[Trial]) -> tuple[Warp, float]:
+        """The highest log EI per dollar of a new trial, for all that has ended."""
+        over = [trial for trial in trials if trial.over]
+        told = [(trial.number, trial.dollars, trial.value or 0.0) for trial in over]
+        key = hashlib.blake2b(np.array(told).tobytes()).digest()
+        if key not in self._rates:
+            self._rates.clear()
+            known = look(over, self._point, self.options.most_points, self.cube.n)
+            if known is None:
+                raise ValueError("No trial is done: there is nothing that a rate could be measured by.")
+            moment = self._moment(known, self._cost(over))
+            self._rates[key] = (moment.model.hyper.warp, best_rate(moment, generator(0, "rate", len(over))))
+        return self._rates[key]
 
-    def _hyper(self, observed: Observed) -> Hyper:
+    def _surrogate(self, known: Known) -> Surrogate:
+        rows = len(known.observed.points) + len(known.observed.pending)
+        return Surrogate(known.observed, self._hyper(known, 12 if rows <= 120 else 4))
+
+    def _hyper(self, known: Known, members: int) -> Hyper:
         """The ensemble for these values, or for the first of them where only a few are newer."""
-        rows = len(observed.values)
+        told = known.settled
+        rows = len(told.values)
         if rows > _EVERY:
             rows = _EVERY + (rows - _EVERY) // _gap(rows) * _gap(rows)
         asked = np.arange(rows)
         if rows > _FITTED:
-            best = np.argsort(-observed.values[:rows], kind="stable")[: _FITTED // 3]
-            asked = np.unique(
-                np.concatenate([best, np.linspace(0, rows - 1, 2 * _FITTED // 3).astype(np.int64)])
-            )
-        told = Observed(
-            points=observed.points[asked],
-            values=observed.values[asked],
-            doubts=observed.doubts[asked],
-            pending=np.zeros((0, self.cube.n)),
-        )
-        members = 12 if len(observed.points) + len(observed.pending) <= 150 else 6
+            best = np.argsort(-told.values[:rows], kind="stable")[: _FITTED // 3]
+            spread = np.linspace(0, rows - 1, 2 * _FITTED // 3).astype(np.int64)
+            asked = np.unique(np.concatenate([best, spread]))
+        told = replace(told, points=told.points[asked], values=told.values[asked], doubts=told.doubts[asked])
         words = (told.points, told.values, told.doubts, np.array([members]))
         key = hashlib.blake2b(b"".join(word.tobytes() for word in words)).digest()
         if key not in self._hypers:

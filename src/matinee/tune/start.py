@@ -42,7 +42,7 @@ def is_starting(trials: Sequence[Trial], columns: int, asked: int | None, total_
         return False
     first = [trial for trial in trials if trial.why in ("start", "given")]
     paid = sum(max(trial.dollars, 0.0) for trial in first)
-    return len(first) < 3 or paid + paid / len(first) <= SHARE * total_dollars
+    return len(first) < 2 or paid + paid / len(first) <= SHARE * total_dollars
 
 
 def offered(cube: Places, seed: int, trial_count: int) -> Float64:
