@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matinee.recommenders.recent import Recent
     from matinee.recommenders.transitions import Transitions
     from matinee.recommenders.user_knn import UserKnn
+    from matinee.tune.run import tune
 
     __version__: str
 
@@ -59,6 +60,7 @@ __all__ = [
     "load",
     "read_log",
     "recommenders",
+    "tune",
     "update",
 ]
 
@@ -94,9 +96,9 @@ def __getattr__(name: str) -> Any:
         from matinee.core.version import version
 
         found: Any = version("matinee")
-    elif name == "recommenders":
-        # Importing the folder binds it to this name; called, it names the recommenders.
-        found = import_module("matinee.recommenders")
+    elif name in ("recommenders", "tune"):
+        # Importing the folder binds it to this name; called, it names the recommenders, or searches.
+        found = import_module(f"matinee.{name}")
     elif name in _DOORS:
         found = getattr(import_module(_DOORS[name]), name)
     else:

@@ -15,12 +15,12 @@ from matinee.core.space import Space
 from matinee.core.stopping import stop_on_signals
 from matinee.core.words import counted
 from matinee.tune.budget import Budget, read_budget
-from matinee.tune.chance import Chance
 from matinee.tune.coordinator import Coordinator, Searches, Terms
 from matinee.tune.ledger import Ledger
 from matinee.tune.local import Limits, LocalExecutor
 from matinee.tune.meter import Meter, meter_here
 from matinee.tune.objective import BuiltBy, Objective
+from matinee.tune.random_search import RandomSearch
 from matinee.tune.recorder import Recorder, open_recorder
 from matinee.tune.study import Study, space_facts, study_facts
 from matinee.tune.trial import Trial
@@ -43,7 +43,7 @@ class StudyResult:
         state: "done" or "stopped".
         reason: why it ended, in a sentence.
         folder: where it is kept; None: nowhere.
-        facts: the same as plain JSON values, as `matinee status --json` writes them.
+        facts: the same as plain JSON values.
     """
 
     best: Trial | None
@@ -54,6 +54,10 @@ class StudyResult:
     reason: str
     folder: Path | None
     facts: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, as `matinee status --json` writes them."""
+        return self.facts
 
 
 def _untold(study: Study) -> None:
@@ -95,7 +99,7 @@ def tune(  # noqa: PLR0913 (a public door: each is a choice of its own)
         seed: of all randomness.
         resume: go on with the study of the folder, or begin it where there is none. The budget is that of the
             whole study; what it has spent counts.
-        search: who suggests what to run; None: the model of `matinee.tune`.
+        search: who suggests what to run; None: random settings.
         region: whose study it is, for its records.
         price_per_hour: dollars of an hour of this machine; None: its electricity, as measured or set.
         limits: what a trial may take of memory, silence and threads.
@@ -125,7 +129,7 @@ def tune(  # noqa: PLR0913 (a public door: each is a choice of its own)
                 tell=tell,
                 should_stop=lambda: asked() or should_stop(),
             )
-            _run(terms, recorder, _Parts(objective, meter, workers, search or Chance(space)))
+            _run(terms, recorder, _Parts(objective, meter, workers, search or RandomSearch(space)))
         finally:
             recorder.close()
         return _result(recorder.study, place, kept=folder is not None)

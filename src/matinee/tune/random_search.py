@@ -13,7 +13,7 @@ _FIRST = 0.1
 _TIMES = 2.0
 
 
-class Chance:
+class RandomSearch:
     """Settings drawn at random; nothing is stopped early; the greatest value is the best.
 
     Args:
@@ -28,7 +28,7 @@ class Chance:
     ) -> Suggestion | None:
         """Random settings, as long as an ordinary trial fits in what is left."""
         costs = [trial.dollars for trial in trials if trial.state == "done"]
-        usual = sum(costs) / len(costs) if costs else _FIRST * min(left_dollars, 1.0)
+        usual = sum(costs) / len(costs) if costs else _FIRST * left_dollars
         if usual > left_dollars:
             return None
         settings = draw(self._space, generator(seed, "suggest", number))
