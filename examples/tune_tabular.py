@@ -37,12 +37,12 @@ def objective(settings, report):
 
 
 def main() -> None:
-    study = matinee.tune(objective, SPACE, budget="20s", steps=STEPS)
+    study = matinee.tune(objective, SPACE, budget="15s", steps=STEPS)
     states = [trial.state for trial in study.trials]
     print(f"{states.count('done')} done, {states.count('stopped')} stopped early")
     if study.best is not None:
         print(f"best log-likelihood {study.best.value:.4f} with {dict(study.best.settings)}")
-    print(f"spent ${study.ledger.spent_dollars:.6f} in {study.seconds:.0f} of 20 s: {study.reason}")
+    print(f"spent ${study.ledger.spent_dollars:.6f} in {study.seconds:.0f} of 15 s: {study.reason}")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def objective(settings, report):
 
 
 def main() -> None:
-    study = matinee.tune(objective, SPACE, budget="25s", workers=1)
+    study = matinee.tune(objective, SPACE, budget="20s", workers=1)
     for trial in study.trials:
         words = f"{trial.value:.3f}" if trial.value is not None else trial.reason
         print(f"{trial.number:3d}  {dict(trial.settings)}  {words}  {trial.seconds:.1f} s")
