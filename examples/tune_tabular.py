@@ -3,6 +3,9 @@
 python examples/tune_tabular.py
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -10,9 +13,10 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
 import matinee
-from matinee.core.space import Span
+from matinee.core.space import Space, Span
+from matinee.tune.objective import Report
 
-SPACE = {
+SPACE: Space = {
     "learning_rate": Span(low=0.01, high=0.5, log=True),
     "max_leaf_nodes": Span(low=3, high=31, whole=True),
     "l2_regularization": Span(low=1e-3, high=10.0, log=True),
@@ -20,7 +24,7 @@ SPACE = {
 ROUNDS, STEPS = 10, 4
 
 
-def objective(settings, report):
+def objective(settings: Mapping[str, Any], report: Report) -> float:
     """The log-likelihood of held-out rows, told after every ten trees."""
     x, y = load_breast_cancer(return_X_y=True)
     x, x_held, y, y_held = train_test_split(x, y, random_state=0, stratify=y)
@@ -31,7 +35,7 @@ def objective(settings, report):
     for step in range(1, STEPS + 1):
         trees.set_params(max_iter=ROUNDS * step)
         trees.fit(x, y)
-        value = -log_loss(y_held, trees.predict_proba(x_held))
+        value = -float(log_loss(y_held, trees.predict_proba(x_held)))
         report(step, value)
     return value
 

@@ -5,6 +5,8 @@ python examples/tune_text.py
 
 import importlib
 import inspect
+from collections.abc import Mapping
+from typing import Any
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -12,7 +14,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
 import matinee
-from matinee.core.space import Choice, Span
+from matinee.core.space import Choice, Space, Span
+from matinee.tune.objective import Report
 
 FAMILIES = {
     "text": ("string", "textwrap", "difflib", "csv", "json", "html", "re"),
@@ -20,14 +23,14 @@ FAMILIES = {
     "network": ("socket", "ssl", "smtplib", "ftplib", "imaplib", "http.client", "urllib.request"),
     "numbers": ("math", "cmath", "statistics", "random", "fractions", "decimal", "datetime"),
 }
-SPACE = {
+SPACE: Space = {
     "unit": Choice(("word", "char_wb")),
     "longest": Span(low=1, high=4, whole=True),
     "strength": Span(low=0.1, high=100.0, log=True),
 }
 
 
-def docstrings():
+def docstrings() -> tuple[list[str], list[str]]:
     """Texts and the families that they are from."""
     found = {}
     for family, modules in FAMILIES.items():
@@ -40,7 +43,7 @@ def docstrings():
     return list(found), list(found.values())
 
 
-def objective(settings, report):
+def objective(settings: Mapping[str, Any], report: Report) -> float:
     """How often the family is right, where it was not learnt from."""
     texts, families = docstrings()
     features = TfidfVectorizer(
@@ -49,7 +52,7 @@ def objective(settings, report):
     model = make_pipeline(features, LogisticRegression(C=settings["strength"], max_iter=300))
     scores = cross_val_score(model, texts, families, cv=3)
     report.tell(texts=len(texts))
-    return scores.mean()
+    return float(scores.mean())
 
 
 def main() -> None:

@@ -118,7 +118,8 @@ def kill_study(folder: Path, *, kills: int, trials: int, seed: int = 0) -> Kills
         trials: how many trials the study has.
         seed: of the moments.
     """
-    rng, killed = random.Random(seed), []
+    rng = random.Random(seed)
+    killed: list[str] = []
     study = folder / "study"
     process = _start(study, trials)
     try:
