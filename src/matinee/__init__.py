@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matinee.recommenders.recent import Recent
     from matinee.recommenders.transitions import Transitions
     from matinee.recommenders.user_knn import UserKnn
+    from matinee.tune.run import tune
     from matinee.tune.space_file import read_space
 
     __version__: str
@@ -64,6 +65,7 @@ __all__ = [
     "read_log",
     "read_space",
     "recommenders",
+    "tune",
     "update",
 ]
 
@@ -102,9 +104,9 @@ def __getattr__(name: str) -> Any:
         from matinee.core.version import version
 
         found: Any = version("matinee")
-    elif name == "recommenders":
-        # Importing the folder binds it to this name; called, it names the recommenders.
-        found = import_module("matinee.recommenders")
+    elif name in ("recommenders", "tune"):
+        # Importing the folder binds it to this name; called, it names the recommenders, or searches.
+        found = import_module(f"matinee.{name}")
     elif name in _DOORS:
         found = getattr(import_module(_DOORS[name]), name)
     else:

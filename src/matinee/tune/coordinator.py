@@ -28,7 +28,7 @@ _TELL_S = 1.0
 # How far a limit may be raised: so many times the first one, or that share of all there is.
 _RAISE, _TIMES, _SHARE = 1.5, 4.0, 0.1
 # Deaths in a row without anything kept, after which a trial is given up.
-_DEATHS = 3
+_DEATHS = 5
 # How long trials have to give way when the study is stopped.
 _GIVE_WAY_S = 10.0
 _EXTERNAL = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -150,7 +150,10 @@ class Coordinator:
         if found is None:
             self._worthless = self._full = True
             return False
-        limit, enough = self._room(max(found.most_dollars, self._floor()), found.dollars)
+        # While nobody knows what a trial costs, one does not keep the others from beginning.
+        share = left / (self._executor.slots - len(self._study.running))
+        most = min(found.most_dollars, max(found.dollars, share))
+        limit, enough = self._room(max(most, self._floor()), found.dollars)
         if not enough:
             self._full = True
             return False
@@ -199,6 +202,7 @@ class Coordinator:
             attempt=trial.attempts + 1,
             settings=trial.settings,
             seed=trial.seed,
+            repeats=trial.repeats,
             folder=str(trial_folder(self._terms.folder, number).absolute()),
         )
         self._executor.start(job, limit)
@@ -266,7 +270,7 @@ class Coordinator:
         in_vain = 0 if heard.kept_dollars else self._study.deaths(heard.number) + 1
         if outside and in_vain < _DEATHS:
             return "preempted", {"reason": heard.words, "died": True}
-        words = heard.words if not outside else f"{heard.words} That was the {_DEATHS}rd time in vain."
+        words = heard.words if not outside else f"{heard.words} That was the {_DEATHS}th time in vain."
         return "failed", {"reason": words}
 
     def _extend(self, number: int) -> None:

@@ -54,7 +54,7 @@ class Limits:
     """
 
     grace_s: float = 5.0
-    reap_s: float = 1.0
+    reap_s: float = 2.0
     silence_s: float | None = None
     memory_bytes: int | None = None
     threads: int | None = None

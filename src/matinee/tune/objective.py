@@ -34,11 +34,13 @@ class Report(Protocol):
         number: of the trial, from 1.
         attempt: which run of the trial this is, from 1; later ones go on from `checkpoints`.
         seed: of the trial's own randomness.
+        repeats: the trial whose settings are run again, with another seed; None: they are new.
     """
 
     number: int
     attempt: int
     seed: int
+    repeats: int | None
 
     @property
     def checkpoints(self) -> Path:

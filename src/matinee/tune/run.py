@@ -26,7 +26,7 @@ from matinee.tune.study import Study, space_facts, study_facts
 from matinee.tune.trial import Trial
 
 # Of a small budget, ends and starts may take no more than these shares.
-_GRACE, _REAP, _START = 0.02, 0.01, 0.05
+_GRACE, _REAP, _START = 0.05, 0.05, 0.1
 _START_S = 5.0
 _PLAIN = (str, int, float, bool, type(None))
 

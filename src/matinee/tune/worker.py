@@ -42,6 +42,7 @@ class Job:
         attempt: which run of it this is.
         settings: what the objective is called with.
         seed: of the trial's own randomness.
+        repeats: the trial whose settings are run again; None: none is.
         folder: the trial's own folder.
         ends_at: the moment of `time.monotonic` at which the system ends the process, should nobody else have.
     """
@@ -50,6 +51,7 @@ class Job:
     attempt: int
     settings: Mapping[str, Any]
     seed: int
+    repeats: int | None = None
     folder: str
     ends_at: float = float("inf")
 
@@ -99,7 +101,8 @@ class PipeReport:
     """
 
     def __init__(self, job: Job, ear: Ear) -> None:
-        self.number, self.attempt, self.seed = job.number, job.attempt, job.seed
+        self.number, self.attempt = job.number, job.attempt
+        self.seed, self.repeats = job.seed, job.repeats
         self._folder, self._ear = Path(job.folder) / CHECKPOINTS, ear
         # The clock of files is a little behind.
         self._began, self._last = time.time() - 0.02, 0.0
