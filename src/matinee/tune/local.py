@@ -242,7 +242,7 @@ class LocalExecutor:
             kept_dollars=busy.kept_dollars,
             step=said.step,
             value=said.value,
-            words=said.words or self._why(busy),
+            words=self._why(busy) or said.words,
             facts=said.facts or {},
             verdict=verdict if verdict is not None else busy.verdict,
             signal=signal_,

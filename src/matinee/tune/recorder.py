@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from matinee.core.errors import InputError, SettingsError
 from matinee.tune.budget import Budget
 from matinee.tune.events import FORMAT, NAME, Event, Log
 from matinee.tune.objective import kept_at
-from matinee.tune.study import Study, tuples
+from matinee.tune.study import Study
 from matinee.tune.worker import CHECKPOINTS, RESULT, read_result
 
 # At least so often something is written, so that a crash leaves no more than this untold.
@@ -90,7 +91,8 @@ class Recorder:
             self.note("study", format=FORMAT, name=folder.name, **about, **money)
             return
         for name, value in about.items():
-            if tuples(self.study.about.get(name)) != tuples(value):
+            # As JSON, in which tuples are lists.
+            if json.dumps(self.study.about.get(name)) != json.dumps(value):
                 raise SettingsError(
                     f"{folder} holds a study with another {name}: go on with the same, "
                     "or name another folder for a new study."

@@ -230,7 +230,8 @@ def _settle(coordinator: int, threads: int, ear: Ear) -> None:
 def _run(objective: Objective, job: Job, ear: Ear) -> Said:
     """One attempt, to its end."""
     folder, report = Path(job.folder), PipeReport(job, ear)
-    ear.now = job.number
+    # An earlier attempt of the same trial may have been told to stop.
+    ear.now, ear.stop = job.number, 0
     with _words_to(folder / WORDS):
         _alarm(job.ends_at)
         began = time.monotonic()
