@@ -5,7 +5,7 @@ clock, bills and rules for all. A worker's machine is taken away after exponenti
 running; the run goes on at once on another, from its last checkpoint (one per step), and what was done since
 is paid and lost. Machine-seconds cost dollars. While a run is under way it holds a reservation: what its
 searcher says that it costs at most, and where that is used up or nobody said, one lease after another; no
-lease is given that spent and reserved dollars together would not allow, and a run without one is killed.
+lease is given that spent and reserved dollars together would not allow, and a run without one is stopped.
 """
 
 from __future__ import annotations
@@ -200,8 +200,10 @@ def _handle(clock: _Clock, worker: _Worker, searcher: Searcher) -> bool:
     if granted > clock.conditions.budget_dollars * _DUST:
         worker.reserved += granted
         return False
-    # Nobody may ask for more: what this run would have needed is not there.
-    _leave(clock, worker, state="failed", reason="the budget is spent")
+    # What this run would have needed is not there; it could go on if others left something.
+    assert worker.number is not None
+    state = "stopped" if clock.trials[worker.number - 1].curve else "failed"
+    _leave(clock, worker, state=state, reason="the budget is spent")
     return True
 
 
