@@ -115,7 +115,7 @@ def choose(
     worth, scores = moment.worth(), promise
     if by_cost and float(np.std(far)) >= _SPREAD:
         row, index = highest_index(means, sds, weights, rate - np.log(_TIMES) + logs - sure)
-        plain, cheap = np.exp(logs[[np.argmax(promise), row]])
+        plain, cheap = np.exp(logs[[int(np.argmax(promise)), row]])
         if random.random() >= PLAIN * cheap / (PLAIN * cheap + (1 - PLAIN) * plain):
             mark = np.maximum(moment.marks, index)
             worth = moment.worth(mark, moment.cost if moment.simple else None)
