@@ -19,6 +19,7 @@ from matinee.cli import (
     fit,
     import_,
     keys,
+    quote,
     recommend,
     refresh,
     report,
@@ -26,6 +27,8 @@ from matinee.cli import (
     serve,
     similar,
     simulate,
+    status,
+    tune,
     version,
 )
 from matinee.core.errors import InputError, MatineeError
@@ -40,6 +43,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fit": fit.command,
     "import": import_.command,
     "keys": keys.command,
+    "quote": quote.command,
     "recommend": recommend.command,
     "refresh": refresh.command,
     "activate": activate.command,
@@ -48,6 +52,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve.command,
     "similar": similar.command,
     "simulate": simulate.command,
+    "status": status.command,
+    "tune": tune.command,
     "version": version.command,
 }
 

@@ -25,6 +25,7 @@ class Step:
         validation: the latest figure on held-out events, by name, such as ("ndcg@10", 0.17); None before.
         left_s: wall seconds to the planned end, as far as one can tell; None at first.
         cpu_s: CPU-seconds spent so far, on all cores: what it costs.
+        passes: how many passes are made, and `validation` is that of the last; None: it makes none.
     """
 
     share: float
@@ -33,6 +34,7 @@ class Step:
     validation: tuple[str, float] | None = None
     left_s: float | None = None
     cpu_s: float = 0.0
+    passes: int | None = None
 
 
 class Kept(Protocol):

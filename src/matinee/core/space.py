@@ -6,11 +6,12 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
-from matinee.core.errors import SettingsError, unknown_name
+from matinee.core.errors import SpaceError
 
 # Places between 0 and 1 tell so many whole numbers apart, rounding included.
 _MOST_WHOLE = 2**40
@@ -36,7 +37,7 @@ class Choice:
         object.__setattr__(self, "values", _several(self.values, "values"))
         object.__setattr__(self, "when", _condition(self.when))
         if self.default is not None and not self.holds(self.default):
-            raise SettingsError(f"default: expected one of {_listed(self.values)}, found {self.default!r}.")
+            raise SpaceError(f"expected one of {_listed(self.values)}, found {self.default!r}", key="default")
 
     def draw(self, random: np.random.Generator) -> Any:
         """One value, each as likely."""
@@ -71,20 +72,20 @@ class Span:
         for name in ("low", "high"):
             _check_number(name, getattr(self, name), self.whole)
         if not (self.low <= self.high and math.isfinite(self.high - self.low)):
-            raise SettingsError(f"high: expected {self.low} (low) or more, found {self.high}.")
+            raise SpaceError(f"expected {self.low} (low) or more, found {self.high}", key="high")
         if self.whole and max(abs(self.low), abs(self.high)) > _MOST_WHOLE:
-            raise SettingsError(
-                f"high: whole numbers go from -2**40 to 2**40, found {self.low} to {self.high}."
+            raise SpaceError(
+                f"whole numbers go from -2**40 to 2**40, found {self.low} to {self.high}", key="high"
             )
         if self.log and self.low <= 0:
-            raise SettingsError(
-                f"low: a logarithm needs more than 0, found {self.low}: raise it, or leave log out."
+            raise SpaceError(
+                f"a logarithm needs more than 0, found {self.low}: raise it, or leave log out", key="low"
             )
         object.__setattr__(self, "when", _condition(self.when))
         if self.default is not None and not self.holds(self.default):
             kind = "a whole number" if self.whole else "a number"
-            raise SettingsError(
-                f"default: expected {kind} from {self.low} to {self.high}, found {self.default!r}."
+            raise SpaceError(
+                f"expected {kind} from {self.low} to {self.high}, found {self.default!r}", key="default"
             )
 
     def draw(self, random: np.random.Generator) -> float | int:
@@ -142,7 +143,7 @@ def in_order(space: Space, given: Mapping[str, Any] | None = None) -> tuple[str,
         given: settings beside the space; conditions may look at them.
 
     Raises:
-        SettingsError: a condition looks at a setting that is not there, at a value that it never takes, or at
+        SpaceError: a condition looks at a setting that is not there, at a value that it never takes, or at
             itself, also by way of others.
     """
     given = given or {}
@@ -153,7 +154,9 @@ def in_order(space: Space, given: Mapping[str, Any] | None = None) -> tuple[str,
         while step is not None and step not in order:
             if step in path:
                 ring = " -> ".join([*path[path.index(step) :], step])
-                raise SettingsError(f"{step}: when: conditions go round in a ring ({ring}): take one out.")
+                raise SpaceError(
+                    f"conditions go round in a ring ({ring}): take one out", key="when", setting=step
+                )
             path.append(step)
             when = _check_condition(step, space, given)
             step = when[0] if when and when[0] not in given else None
@@ -180,37 +183,45 @@ def _check_condition(name: str, space: Space, given: Mapping[str, Any]) -> When 
     if when is None or when[0] in given:
         return when
     other, wanted = when
+    problem = _never_met(other, wanted, space)
+    if problem:
+        raise SpaceError(problem, key="when", setting=name)
+    return when
+
+
+def _never_met(other: str, wanted: tuple[Any, ...], space: Space) -> str | None:
+    """Why a condition makes no sense; None: it does."""
     if other not in space:
-        raise SettingsError(f"{name}: when: {unknown_name('setting', other, space)}")
+        near = get_close_matches(other, space, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(space))}"
+        return f"there is no setting {other!r}: {hint}"
     values = space[other]
     if isinstance(values, Span) and not values.whole:
-        raise SettingsError(
-            f"{name}: when: {other!r} takes any number of a range: expected one with values or whole numbers."
-        )
+        return f"{other!r} takes any number of a range: expected one with values or whole numbers"
     for value in wanted:
         if not values.holds(value):
             known = _listed(values.values) if isinstance(values, Choice) else f"{values.low} to {values.high}"
-            raise SettingsError(f"{name}: when: {other!r} is never {value!r}: it can be {known}.")
-    return when
+            return f"{other!r} is never {value!r}: it can be {known}"
+    return None
 
 
 def _condition(when: Any) -> When | None:
     if when is None:
         return None
     if not (isinstance(when, (tuple, list)) and len(when) == 2 and isinstance(when[0], str)):
-        raise SettingsError(f"when: expected another setting's name and its values, found {when!r}.")
+        raise SpaceError(f"expected another setting's name and its values, found {when!r}", key="when")
     return when[0], _several(when[1], "when")
 
 
 def _several(values: Any, key: str) -> tuple[Any, ...]:
     if not isinstance(values, (tuple, list)) or not values:
-        raise SettingsError(f"{key}: expected a list of at least one value, found {values!r}.")
+        raise SpaceError(f"expected a list of at least one value, found {values!r}", key=key)
     return tuple(values)
 
 
 def _check_number(key: str, value: Any, whole: bool) -> None:
     if not is_number(value) or (whole and value != int(value)):
-        raise SettingsError(f"{key}: expected a {'whole' if whole else 'finite'} number, found {value!r}.")
+        raise SpaceError(f"expected a {'whole' if whole else 'finite'} number, found {value!r}", key=key)
 
 
 def _listed(values: tuple[Any, ...]) -> str:

@@ -71,6 +71,17 @@ class Queries:
         picked = np.repeat(first - offsets[:-1], lengths) + np.arange(offsets[-1])
         return Askers(histories=_events(self.source, picked, offsets), viewers=self.viewers[rows])
 
+    def forgetful(self) -> Queries:
+        """The same queries over histories that end where each viewer is last asked."""
+        ends = self.source.offsets[:-1].copy()
+        np.maximum.at(ends, self.viewers[self.viewers >= 0], self.ends[self.viewers >= 0])
+        kept = np.arange(len(self.source.items)) < np.repeat(ends, self.source.lengths)
+        source = self.source.keep(kept)
+        moved = np.where(self.viewers < 0, self.ends, self.ends - self._starts)
+        known = np.maximum(self.viewers, 0)
+        starts = np.where(self.viewers < 0, 0, source.offsets[known]) if len(source) else 0
+        return replace(self, source=source, ends=moved + starts)
+
     def take(self, rows: NDArray[np.integer] | Bool) -> Queries:
         """Some of the queries: positions, or a mask of shape (n,)."""
         picked = np.flatnonzero(rows) if rows.dtype == np.bool_ else np.asarray(rows, dtype=np.int64)
