@@ -56,7 +56,7 @@ def value_of(settings: Mapping[str, Any]) -> float:
     """Best, 0, inside the space."""
     rate, width = math.log10(settings["rate"]) + 2.5, math.log2(settings["width"]) - 7.0
     rest = (settings["dropout"] - 0.3) ** 2 + (settings["warmup"] - 0.1) ** 2
-    return -(rate**2 + 0.3 * width**2 + 2 * rest + 0.1 * (settings["depth"] - 3) ** 2)
+    return float(-(rate**2 + 0.3 * width**2 + 2 * rest + 0.1 * (settings["depth"] - 3) ** 2))
 
 
 class Watch:
