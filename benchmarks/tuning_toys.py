@@ -265,7 +265,7 @@ def cost_row(name: str, kind: str, seeds: int) -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[[int], Iterator[dict[str, Any]]]] = {
-    "speed": lambda seeds: iter([speed()]),
+    "speed": lambda _seeds: iter([speed()]),
     "regret": lambda seeds: (regret_row(name, toy, seeds) for name, toy in TOYS.items()),
     "costs": lambda seeds: (cost_row(name, kind, seeds) for name in TOYS for kind in COSTS),
 }

@@ -1,6 +1,6 @@
 import numpy as np
 
-from matinee.tune.curves import chance_to_beat, foretell
+from matinee.tune.curves import Whole, chance_to_beat, foretell
 from matinee.tune.trial import Point, Trial
 
 STEPS = 20
@@ -35,7 +35,7 @@ def test_ends_are_foretold_with_an_honest_doubt():
         random = np.random.default_rng(100 + seed)
         end, rate = random.uniform(0.3, 0.9), random.uniform(0.6, 1.4)
         truth = trial(99, end, rate, seed=seed).value
-        mean, sd = foretell(trial(99, end, rate, upto=5, seed=seed), whole)
+        mean, sd = foretell(trial(99, end, rate, upto=5, seed=seed), Whole(whole))
         inside.append(abs(truth - mean) < 2 * sd)
         errors.append(
             (abs(truth - mean), abs(truth - trial(99, end, rate, upto=5, seed=seed).curve[-1].value))
@@ -47,21 +47,21 @@ def test_ends_are_foretold_with_an_honest_doubt():
 
 def test_the_later_the_surer():
     whole = many(12)
-    doubts = [foretell(trial(99, 0.7, 1.0, upto=upto), whole)[1] for upto in (2, 8, 18)]
+    doubts = [foretell(trial(99, 0.7, 1.0, upto=upto), Whole(whole))[1] for upto in (2, 8, 18)]
     assert doubts == sorted(doubts, reverse=True)
 
 
 def test_before_others_are_known_a_curve_is_carried_on_with_a_wide_doubt():
     young = trial(99, 0.7, 1.0, upto=6)
-    mean, sd = foretell(young, [])
+    mean, sd = foretell(young, Whole([]))
     assert mean > young.curve[-1].value
-    assert sd > foretell(young, many(12))[1]
+    assert sd > foretell(young, Whole(many(12)))[1]
 
 
 def test_a_trial_without_steps_or_curve_foretells_nothing():
-    assert foretell(Trial(number=1, settings={}), many(5)) is None
+    assert foretell(Trial(number=1, settings={}), Whole(many(5))) is None
     lone = Trial(number=1, settings={}, curve=(Point(step=1, value=1.0, dollars=0.1),))
-    assert foretell(lone, many(5)) is None
+    assert foretell(lone, Whole(many(5))) is None
 
 
 def test_one_absurd_curve_among_many_leaves_forecasts_alone():
@@ -73,7 +73,7 @@ def test_one_absurd_curve_among_many_leaves_forecasts_alone():
         steps=STEPS,
         value=-1e300,
     )
-    mean, sd = foretell(trial(99, 0.7, 1.0, upto=6), [*many(12), absurd])
+    mean, sd = foretell(trial(99, 0.7, 1.0, upto=6), Whole([*many(12), absurd]))
     assert 0.4 < mean < 0.9
     assert sd < 0.3
     assert chance_to_beat((mean, sd), 2.0) < 0.03

@@ -248,6 +248,20 @@ def test_a_hopeless_trial_is_stopped_and_a_hopeful_one_goes_on():
     assert keep_on(SPACE, [*whole[:2], bad], 8)
 
 
+def test_a_trial_whose_rest_is_too_dear_for_what_it_promises_is_stopped():
+    random = np.random.default_rng(1)
+    whole = [curved(k, random.uniform(0.5, 0.9), x=0.1 * k) for k in range(1, 11)]
+    hopeful = curved(11, max(trial.value for trial in whole) + 0.02, 5, "running")
+    dear = dataclasses.replace(
+        hopeful,
+        curve=tuple(dataclasses.replace(point, dollars=1e4 * point.dollars) for point in hopeful.curve),
+        dollars=1e4 * hopeful.dollars,
+    )
+    assert keep_on(SPACE, [*whole, hopeful], 11)
+    assert not keep_on(SPACE, [*whole, dear], 11)
+    assert keep_on(SPACE, [*whole, dear], 11, options=Options(by_cost=False))
+
+
 def test_a_stopped_trial_thaws_once_it_promises_more_than_any_new_one():
     whole = [curved(k, 0.5 + 0.02 * k, x=0.12 * k) for k in range(1, 8)]
     ready = dataclasses.replace(curved(8, 0.9, 9, "stopped", x=0.05), why="model")

@@ -19,6 +19,8 @@ from matinee.tune.trial import Trial
 
 # How many whole curves a forecast needs, and how many neighbours it asks at least.
 _ENOUGH, _NEIGHBOURS = 3, 4
+# Curves are read off at these logarithms of the share of all steps.
+_PLACES = np.linspace(math.log(1 / 1024), 0.0, 140)
 # Below this chance of beating the best, a trial is stopped.
 HOPELESS = 0.03
 
@@ -30,25 +32,44 @@ def share_done(trial: Trial) -> float | None:
     return min(trial.curve[-1].step / trial.steps, 1.0)
 
 
-def foretell(trial: Trial, whole: Sequence[Trial]) -> tuple[float, float] | None:
+class Whole:
+    """The curves of done trials, read off at even places of the logarithm of their share.
+
+    Args:
+        trials: done ones; those without a curve are passed over.
+    """
+
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        read = [(trial, _read_off(trial)) for trial in trials if trial.curve and trial.steps]
+        self._values = np.array([values for _, values in read]).reshape(len(read), len(_PLACES))
+        self._ends = np.array([trial.value for trial, _ in read], dtype=np.float64)
+
+    def pairs(self, share: float) -> Float64:
+        """What each curve was at a share of its steps, and where it ended: float64, shape (k, 2).
+
+        Curves that began later than there are left out.
+        """
+        at = float(np.interp(math.log(share), _PLACES, np.arange(len(_PLACES))))
+        low = min(int(at), len(_PLACES) - 2)
+        values = self._values[:, low] + (at - low) * (self._values[:, low + 1] - self._values[:, low])
+        known = np.isfinite(values)
+        return np.column_stack([values[known], self._ends[known]])
+
+
+def foretell(trial: Trial, whole: Whole) -> tuple[float, float] | None:
     """The final value of a trial and its standard deviation; None where its curve tells nothing.
 
     Args:
         trial: with a curve.
-        whole: done trials; those without a curve are passed over.
+        whole: the curves of done trials.
     """
     share = share_done(trial)
     if share is None:
         return None
     now = trial.curve[-1].value
-    pairs = [
-        (at, float(other.value))
-        for other in whole
-        if (at := _value_at(other, share)) is not None and other.value is not None
-    ]
-    if len(pairs) < _ENOUGH:
-        return _alone(trial, share, pairs)
-    table = np.array(pairs)
+    table = whole.pairs(share)
+    if len(table) < _ENOUGH:
+        return _alone(trial, share, table)
     asked = min(len(table), max(_NEIGHBOURS, len(table) // 3))
     near = table[np.argsort(np.abs(table[:, 0] - now), kind="stable")[:asked]]
     gains = near[:, 1] - near[:, 0]
@@ -67,19 +88,16 @@ def chance_to_beat(foretold: tuple[float, float], mark: float) -> float:
     return float(ndtr((foretold[0] - mark) / foretold[1]))
 
 
-def _value_at(trial: Trial, share: float) -> float | None:
-    """What a whole trial had reached after so much of its steps, between its points along log steps."""
-    if not trial.curve or not trial.steps:
-        return None
-    steps: Float64 = np.array([point.step for point in trial.curve])
-    values: Float64 = np.array([point.value for point in trial.curve])
-    asked = share * trial.steps
-    if asked < 0.5 * steps[0]:
-        return None
-    return float(np.interp(math.log(asked), np.log(steps), values))
+def _read_off(trial: Trial) -> Float64:
+    """A curve at `_PLACES`, not a number where it had not begun."""
+    steps: Float64 = np.array([point.step for point in trial.curve], dtype=np.float64)
+    values: Float64 = np.array([point.value for point in trial.curve], dtype=np.float64)
+    shares = np.log(steps / float(trial.steps or 1.0))
+    begun = shares[0] - math.log(2) <= _PLACES
+    return np.where(begun, np.interp(_PLACES, shares, values), np.nan)
 
 
-def _alone(trial: Trial, share: float, pairs: list[tuple[float, float]]) -> tuple[float, float]:
+def _alone(trial: Trial, share: float, table: Float64) -> tuple[float, float]:
     values = np.array([point.value for point in trial.curve])
     logs = np.log([point.step for point in trial.curve])
     late = values[len(values) // 2 :], logs[len(values) // 2 :]
@@ -88,6 +106,5 @@ def _alone(trial: Trial, share: float, pairs: list[tuple[float, float]]) -> tupl
         rising = float((late[0][-1] - late[0][0]) / (late[1][-1] - late[1][0]))
     # Curves flatten: half of what the slope promises.
     gain = 0.5 * rising * math.log(1 / share)
-    seen = [abs(end - at) for at, end in pairs]
-    doubt = abs(gain) + float(values.std()) + max(seen, default=0.0)
+    doubt = abs(gain) + float(values.std()) + float(np.abs(table[:, 1] - table[:, 0]).max(initial=0.0))
     return float(values[-1]) + gain, max(doubt, 0.1 * abs(float(values[-1])), 1e-9)

@@ -123,6 +123,12 @@ def choose(
     return _best(moment, worth, points, scores, rate, left_dollars)
 
 
+def best_rate(moment: Moment, random: np.random.Generator) -> float:
+    """The highest log EI per dollar of some candidates."""
+    points = candidates(moment.cube, moment.tops, moment.lengths(), 128, random)
+    return float((moment.worth().at(points) - moment.log_dollars(points)[0]).max())
+
+
 def _looked_at(moment: Moment, left_dollars: float, random: np.random.Generator) -> Float64:
     """Candidates that fit what is left and that nobody has tried: float64, shape (m, columns)."""
     many = 256 if moment.model.size <= 150 else 128

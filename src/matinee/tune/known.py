@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from matinee.core.types import Bool, Float64
-from matinee.tune.curves import foretell
+from matinee.tune.curves import Whole, foretell
 from matinee.tune.surrogate import Observed
 from matinee.tune.trial import Trial
 from matinee.tune.warp import warp_of
@@ -93,6 +93,6 @@ def pick(trials: Sequence[Trial], most: int) -> list[Trial]:
 
 def _foretold(trials: Sequence[Trial], whole: Sequence[Trial]) -> list[tuple[Trial, float, float]]:
     curves = [trial for trial in trials if trial.curve]
-    asked = [trial for trial in whole if trial.curve][-200:] if curves else []
-    ends = [(trial, foretell(trial, asked)) for trial in curves]
+    pool = Whole(whole[-200:] if curves else [])
+    ends = [(trial, foretell(trial, pool)) for trial in curves]
     return [(trial, end[0], end[1]) for trial, end in ends if end is not None]

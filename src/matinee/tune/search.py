@@ -18,16 +18,18 @@ import numpy as np
 from matinee.core.seeds import generator
 from matinee.core.space import Space
 from matinee.core.types import Float64
+from matinee.tune.acquisition import log_ei
 from matinee.tune.chance import Chance
 from matinee.tune.cost import NINE_IN_TEN, Cost, fit_cost, whole_dollars
-from matinee.tune.curves import HOPELESS, chance_to_beat, foretell
-from matinee.tune.decide import Chosen, Moment, choose
+from matinee.tune.curves import HOPELESS, Whole, chance_to_beat, foretell
+from matinee.tune.decide import Chosen, Moment, best_rate, choose
 from matinee.tune.known import Known, look
 from matinee.tune.options import Options
 from matinee.tune.space import Cube
 from matinee.tune.start import is_starting, next_first, offered
 from matinee.tune.surrogate import Hyper, Observed, Surrogate, fit_hyper
 from matinee.tune.trial import Suggestion, Trial, Why
+from matinee.tune.warp import Warp
 
 _REPEAT_SHARE = 0.1
 # A stopped trial that goes on must promise clearly more than one that is stopped.
@@ -35,6 +37,9 @@ _CLEARLY = 3.0
 # The kernel's numbers are fitted on so many values at most; beyond so many they are kept for a while.
 _FITTED, _PRICED, _EVERY = 90, 40, 40
 _OLD_MODELS = 8
+# Once so many trials are done, a trial is stopped too where its rest promises so many times less for its
+# dollars than a new one; it may go on later.
+_SETTLED, _FAR_LESS = 8, 8.0
 
 
 class Search:
@@ -50,6 +55,7 @@ class Search:
         self.cube = Cube.of(space)
         self._points: dict[int, tuple[Mapping[str, Any], Float64]] = {}
         self._hypers: dict[bytes, Hyper] = {}
+        self._rates: dict[bytes, tuple[Warp, float]] = {}
 
     def suggest(
         self, trials: Sequence[Trial], left_dollars: float, *, seed: int, number: int
@@ -84,17 +90,26 @@ class Search:
     def keep_on(self, trials: Sequence[Trial], number: int) -> bool:
         """Whether a running trial goes on after what it has just reported.
 
-        It is stopped where its end has little chance of beating the best.
+        It is stopped where its end has little chance of beating the best, and where the rest of it promises
+        far less for its dollars than a new trial would.
         """
         whole = [trial for trial in trials if trial.state == "done" and trial.value is not None]
         trial = next((trial for trial in reversed(trials) if trial.number == number), None)
         if not self.options.early or trial is None or trial.repeats is not None or len(whole) < 3:
             return True
-        foretold = foretell(trial, whole[-200:])
+        foretold = foretell(trial, Whole(whole[-200:]))
         if foretold is None:
             return True
         best = max(float(other.value) for other in whole if other.value is not None)
-        return chance_to_beat(foretold, best) >= HOPELESS
+        if chance_to_beat(foretold, best) < HOPELESS:
+            return False
+        rest = self._rest_dollars(trial)
+        if not self.options.by_cost or len(whole) < _SETTLED or not rest > 0:
+            return True
+        warp, rate = self._rate(trials)
+        mean, mark = warp(np.array([foretold[0], best]))
+        promise = log_ei(mean, np.array(max(warp.width(*foretold), 1e-12)), mark)
+        return float(promise) - math.log(rest) >= rate - math.log(_FAR_LESS)
 
     def best_of(self, trials: Sequence[Trial]) -> int | None:
         """The number of the best done trial; None: none is done.
@@ -178,7 +193,8 @@ class Search:
     ) -> Suggestion | None:
         """The stopped trial whose rest promises more for its dollars than any new one."""
         stopped = [trial for trial in trials if trial.state == "stopped"][-50:]
-        ends = [foretell(trial, known.done) for trial in stopped]
+        whole = Whole(known.done if stopped else [])
+        ends = [foretell(trial, whole) for trial in stopped]
         rest = [self._rest_dollars(trial) for trial in stopped]
         rows = [
             row
@@ -261,6 +277,20 @@ class Search:
             features=self._features,
             simple=self.options.facts is None,
         )
+
+    def _rate(self, trials: Sequence[Trial]) -> tuple[Warp, float]:
+        """The highest log EI per dollar of a new trial, for all that has ended."""
+        over = [trial for trial in trials if trial.over]
+        told = [(trial.number, trial.dollars, trial.value or 0.0) for trial in over]
+        key = hashlib.blake2b(np.array(told).tobytes()).digest()
+        if key not in self._rates:
+            self._rates.clear()
+            known = look(over, self._point, self.options.most_points, self.cube.n)
+            if known is None:
+                raise ValueError("No trial is done: there is nothing that a rate could be measured by.")
+            moment = self._moment(known, self._cost(over))
+            self._rates[key] = (moment.model.hyper.warp, best_rate(moment, generator(0, "rate", len(over))))
+        return self._rates[key]
 
     def _surrogate(self, observed: Observed) -> Surrogate:
         return Surrogate(observed, self._hyper(observed))
