@@ -133,6 +133,12 @@ def _per_second(space: Space, seed: int) -> Searcher:
     return PerSecond(space, seed)
 
 
+def _botorch(space: Space, seed: int) -> Searcher:
+    from botorch_search import BotorchSearch
+
+    return BotorchSearch(space, seed)
+
+
 OURS = "matinee"
 SEARCHERS: dict[str, Callable[[Space, int], Searcher]] = {
     OURS: Ours,
@@ -142,9 +148,10 @@ SEARCHERS: dict[str, Callable[[Space, int], Searcher]] = {
     "tpe+asha": _optuna("tpe", halving=True),
     "gpsampler": _optuna("gp", halving=False),
     "ei per second": _per_second,
+    "botorch": _botorch,
 }
 # What a searcher needs beyond what this project's own development installs.
-NEEDS: dict[str, str] = {}
+NEEDS: dict[str, str] = {"botorch": "botorch"}
 
 
 def missing(name: str) -> str | None:

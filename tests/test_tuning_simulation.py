@@ -218,3 +218,13 @@ def test_the_page_of_figures_says_whether_the_bar_was_reached():
     assert "botorch is skipped." in text
     assert "none in any of 68 studies" in text
     assert list(tuning_lines(None, None)) == []
+
+
+def test_a_searcher_whose_library_is_missing_is_skipped_in_words(monkeypatch):
+    import tuning
+    import tuning_peers
+
+    monkeypatch.setitem(tuning_peers.NEEDS, "botorch", "no_such_library_anywhere")
+    asked = tuning.arguments(["--dir", "runs", "--searchers", "random,botorch"])
+    assert asked.searchers == ["random"]
+    assert asked.skipped == ["botorch is skipped: no_such_library_anywhere is not installed."]
