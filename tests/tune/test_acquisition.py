@@ -3,7 +3,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from matinee.tune.acquisition import Worth, averaged, gittins, log_ei, log_h
+from matinee.tune.acquisition import Worth, averaged, gittins, highest_index, log_ei, log_h
 from matinee.tune.chance import Chance
 from matinee.tune.cost import fit_cost
 from matinee.tune.surrogate import Observed, Surrogate, fit_hyper
@@ -58,3 +58,14 @@ def test_the_gradient_of_worth_is_that_of_differences():
             move = np.eye(2)[column] * 1e-6
             high, low = worth.at((point + move)[None])[0], worth.at((point - move)[None])[0]
             assert slope[column] == pytest.approx((high - low) / 2e-6, rel=2e-3, abs=2e-3)
+
+
+@pytest.mark.parametrize(("members", "points"), [(1, 1), (1, 40), (12, 2), (12, 256), (6, 60)])
+def test_the_highest_index_is_the_highest_of_all_indices(members, points):
+    random = np.random.default_rng(members * points)
+    means, sds = random.normal(size=(members, points)), np.exp(random.normal(-1, 1, (members, points)))
+    weights, price = random.dirichlet(np.ones(members)), random.normal(-3, 2, points)
+    every = gittins(means, sds, weights, price)
+    row, index = highest_index(means, sds, weights, price)
+    assert index == pytest.approx(every.max(), abs=1e-7)
+    assert every[row] == pytest.approx(every.max(), abs=1e-7)

@@ -16,6 +16,15 @@ def test_a_done_trial_costs_what_it_cost_less_what_was_lost():
     assert whole_dollars(trial) == (3.0, 0.0)
 
 
+def test_what_a_workers_start_cost_is_no_price_of_the_settings():
+    told = {"start_s": 9.0, "start_dollars": 0.4}
+    done = Trial(number=1, settings={}, state="done", value=1.0, dollars=1.0, lost_dollars=0.1, facts=told)
+    assert whole_dollars(done) == (pytest.approx(0.5), 0.0)
+    curve = (Point(step=2, value=0.0, dollars=0.6),)
+    half = Trial(number=1, settings={}, state="stopped", steps=4, curve=curve, dollars=0.6, facts=told)
+    assert whole_dollars(half)[0] == pytest.approx(0.4)
+
+
 def test_a_part_of_the_steps_is_carried_on_to_all_of_them():
     trial = Trial(
         number=1, settings={}, state="stopped", curve=curve((1, 0.5), (2, 1.0)), steps=10, dollars=1.0

@@ -116,6 +116,27 @@ def test_nothing_is_suggested_that_would_probably_not_fit_what_is_left():
     assert suggest(SPACE, dear, 0.0, seed=0, number=len(dear) + 1) is None
 
 
+def test_one_dear_run_does_not_end_a_search_whose_prices_are_not_known_yet():
+    only = Trial(number=1, settings={"x": 0.5, "y": 0.5}, state="done", value=1.0, dollars=0.66)
+    found = suggest(SPACE, [only], 0.34, seed=0, number=2)
+    assert found is not None
+    assert found.dollars <= found.most_dollars <= 0.34
+    assert suggest(SPACE, [only], 0.34e-9, seed=0, number=2) is None
+
+
+def test_of_the_first_settings_those_that_fit_what_is_left_are_tried():
+    def dollars(settings):
+        return math.exp(4 * settings["x"])
+
+    trials = study(SPACE, bowl, 4, options=Options(by_cost=False), dollars=dollars)
+    # Somebody else holds nearly all of the budget.
+    running = Trial(number=5, settings={"x": 0.9, "y": 0.1}, state="running", limit_dollars=1e6)
+    found = suggest(SPACE, [*trials, running], 5.0, seed=0, number=6, options=Options(by_cost=False))
+    assert found is not None
+    assert found.why == "start"
+    assert dollars(found.settings) <= 5.0
+
+
 def test_the_first_settings_take_a_sixth_of_the_budget_at_most():
     trials = study(SPACE, bowl, 14, dollars=lambda s: 10 ** (2 * s["x"]), budget=300.0)
     first = [trial.dollars for trial in trials if trial.why == "start"]

@@ -83,6 +83,24 @@ def gittins(means: Float64, sds: Float64, weights: Float64, log_price: Float64) 
     return mark
 
 
+def highest_index(means: Float64, sds: Float64, weights: Float64, log_price: Float64) -> tuple[int, float]:
+    """The point of the highest Gittins index, and that index.
+
+    A point whose EI over the index of another is below its own price has a lower index: a few indices tell
+    which of many is the highest. Arguments are those of `gittins`.
+    """
+    left = np.arange(means.shape[1])
+    row = int(np.argmax(weights @ means - np.exp(np.minimum(log_price, 30.0))))
+    while True:
+        mark = float(gittins(means[:, [row]], sds[:, [row]], weights, log_price[[row]])[0])
+        left = left[left != row]
+        worth = averaged(log_ei(means[:, left], sds[:, left], mark), weights) - log_price[left]
+        left, worth = left[worth > 0], worth[worth > 0]
+        if not len(left):
+            return row, mark
+        row = int(left[np.argmax(worth)])
+
+
 class Sloped(Protocol):
     """A smooth function of points in the unit cube."""
 

@@ -33,15 +33,17 @@ _LINES, _BUMPS, _NOISES = (1.5, 12.0), (0.01, 0.3, 2.0), (1e-3, 0.03, 0.3)
 def whole_dollars(trial: Trial) -> tuple[float, float] | None:
     """What a whole run of a trial costs and how far its logarithm may be off; None: nothing is known.
 
-    What was paid twice or for nothing is left out: it is no property of the settings.
+    What was paid twice, for nothing or to start a worker is left out: it is no property of the settings.
     """
-    paid = trial.dollars - trial.lost_dollars
+    start = float(trial.facts.get("start_dollars", 0.0))
+    paid = trial.dollars - trial.lost_dollars - start
     if trial.state == "done":
         return (max(paid, _LEAST), 0.0)
     if trial.curve and trial.steps and trial.state != "failed":
         last = trial.curve[-1]
         share = min(last.step / trial.steps, 1.0)
-        carried = max(min(last.dollars, paid) if paid > 0 else last.dollars, _LEAST) / share
+        by_then = last.dollars - start
+        carried = max(min(by_then, paid) if paid > 0 else by_then, _LEAST) / share
         return (carried, _CARRIED * math.sqrt(1 / share))
     if trial.state == "failed" and 0 < trial.limit_dollars <= trial.dollars * 1.01:
         # It was killed at its limit: it would have cost more, nobody knows how much.

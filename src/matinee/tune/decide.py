@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from matinee.core.types import Bool, Float64
-from matinee.tune.acquisition import Worth, averaged, gittins, log_ei
+from matinee.tune.acquisition import Worth, averaged, highest_index, log_ei
 from matinee.tune.chance import Chance
 from matinee.tune.cost import NINE_IN_TEN, Cost
 from matinee.tune.propose import Places, apart, candidates, climb
@@ -116,10 +116,10 @@ def choose(
     far, _ = moment.log_dollars(moment.cube.draw(64, random))
     worth, scores = moment.worth(), promise
     if by_cost and float(np.std(far)) >= _SPREAD:
-        index = gittins(means, sds, weights, rate - np.log(_TIMES) + logs - sure)
-        plain, cheap = np.exp(logs[[np.argmax(promise), np.argmax(index)]])
+        row, index = highest_index(means, sds, weights, rate - np.log(_TIMES) + logs - sure)
+        plain, cheap = np.exp(logs[[int(np.argmax(promise)), row]])
         if random.random() >= PLAIN * cheap / (PLAIN * cheap + (1 - PLAIN) * plain):
-            mark = np.maximum(moment.marks, index.max())
+            mark = np.maximum(moment.marks, index)
             worth = moment.worth(mark, moment.cost if moment.simple else None)
             scores = averaged(log_ei(means, sds, mark[:, None]), weights) + sure - logs
     return _best(moment, worth, points, scores, rate, left_dollars)

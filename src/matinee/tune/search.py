@@ -33,6 +33,8 @@ from matinee.tune.trial import Suggestion, Trial, Why
 from matinee.tune.warp import Warp
 
 _REPEAT_SHARE = 0.1
+# With fewer known prices, a price is a guess.
+_COSTS = 3
 # A stopped trial that goes on must promise clearly more than one that is stopped.
 _CLEARLY = 3.0
 # The kernel's numbers are fitted on so many values at most; beyond so many they are kept for a while.
@@ -151,7 +153,7 @@ class Search:
         points = offered(self.cube, seed, len(trials))
         tried = np.array([self._point(trial) for trial in trials]).reshape(len(trials), self.cube.n)
         logs = None
-        if cost is not None and len(cost.points) >= 2 and self.options.by_cost:
+        if cost is not None and len(cost.points) >= _COSTS and self.options.by_cost:
             logs = cost.predict(self._features(points))[0]
         at = next_first(points, tried, logs) if logs is not None else len(trials) % len(points)
         order = [at] if logs is None else [at, *np.argsort(logs, kind="stable").tolist()]
@@ -247,11 +249,13 @@ class Search:
             logs, sds = cost.predict(self._features(point[None]))
             dollars = math.exp(min(float(logs[0]), 700.0))
             most = math.exp(min(float(logs[0] + NINE_IN_TEN * sds[0]), 700.0))
-            sure = len(cost.points) >= 3
-            if dollars > left_dollars or (sure and most > left_dollars):
+            # After one or two runs any price is a guess: only what has next to no chance to fit is left.
+            guess = math.exp(min(float(logs[0] - NINE_IN_TEN * sds[0]), 700.0))
+            if (most if len(cost.points) >= _COSTS else guess) > left_dollars:
                 return None
         chosen = self.cube.decode(point) if settings is None else settings
-        return Suggestion(settings=chosen, why=why, dollars=dollars, most_dollars=min(most, left_dollars))
+        dollars, most = min(dollars, left_dollars), min(most, left_dollars)
+        return Suggestion(settings=chosen, why=why, dollars=dollars, most_dollars=most)
 
     def _next_given(self, trials: Sequence[Trial]) -> Mapping[str, Any] | None:
         count = sum(trial.why == "given" for trial in trials)
