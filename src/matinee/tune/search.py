@@ -153,8 +153,12 @@ class Search:
         points = offered(self.cube, seed, len(trials))
         tried = np.array([self._point(trial) for trial in trials]).reshape(len(trials), self.cube.n)
         logs = None
-        if cost is not None and len(cost.points) >= _COSTS and self.options.by_cost:
-            logs = cost.predict(self._features(points))[0]
+        if cost is not None and len(cost.points) >= 2:
+            means, sds = cost.predict(self._features(points))
+            fits = means + NINE_IN_TEN * sds <= math.log(left_dollars)
+            if len(cost.points) >= _COSTS and fits.any():
+                points, means = points[fits], means[fits]
+            logs = means if self.options.by_cost else None
         at = next_first(points, tried, logs) if logs is not None else len(trials) % len(points)
         order = [at] if logs is None else [at, *np.argsort(logs, kind="stable").tolist()]
         asked = (self._suggestion(points[row], cost, left_dollars, "start", None) for row in order)
