@@ -127,8 +127,8 @@ def kill_study(folder: Path, *, kills: int, trials: int, seed: int = 0) -> Kills
             time.sleep(rng.uniform(0.2, 2.0))
             if len(killed) < kills and is_active(study):
                 killed.append(_kill_one(process, rng))
-            if killed and killed[-1] == "coordinator" and process.poll() is not None:
-                process = _start(study, trials)
+                if killed[-1] == "coordinator":
+                    process = _start(study, trials)
     finally:
         process.kill()
         process.wait()
@@ -141,7 +141,9 @@ def _start(study: Path, trials: int) -> subprocess.Popen[bytes]:
         f"from pathlib import Path; from matinee.testing.study_kills import run_study; "
         f"run_study(Path({str(study)!r}), {trials})"
     )
-    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL)
+    # Workers whose coordinator dies while they start say so at length.
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen([sys.executable, "-c", code], stdin=quiet, stdout=quiet, stderr=quiet)
 
 
 def _kill_one(process: subprocess.Popen[bytes], rng: random.Random) -> str:
