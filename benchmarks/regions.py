@@ -141,7 +141,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=180_000)
     parser.add_argument("--recommender", default="transitions")
     parser.add_argument("--set", action="append", default=[], help="a setting of it: key=value")
-    parser.add_argument("--targets", default="next", help="next or successive, as for compare")
+    parser.add_argument("--targets", default="successive", help="next or successive, as for compare")
     parser.add_argument("--name", default="regions", help="of the result")
     asked = parser.parse_args()
     one_thread()

@@ -47,17 +47,23 @@ class Choice:
     before_wall_s: float = 0.0
 
 
-def split_to_choose_on(log: InteractionLog, *, seed: int) -> Split | None:
+def split_to_choose_on(log: InteractionLog, *, seed: int, targets: str = "next") -> Split | None:
     """The split whose validation a choice is made on; None where the log is too short for any.
 
     The log's default protocol, as long as its validation asks at least `FEWEST_VIEWERS`: what a handful of
     viewers did last says next to nothing of who is best. Else leave-one-out, else random-holdout, which ask
     everybody and flatter; of three that ask too few the one that asks most.
+
+    Args:
+        log: the log.
+        seed: seed of the protocols that draw.
+        targets: what a time-split asks for, as `split_log` takes it.
     """
     most: Split | None = None
     for protocol in (None, "leave-one-out", "random-holdout"):
         try:
-            split = split_log(log, protocol, seed=seed)
+            timed = (protocol or default_protocol(log)[0]) == "time-split"
+            split = split_log(log, protocol, seed=seed, targets=targets if timed else "next")
         except InputError:
             continue
         if split.validation.n_viewers >= FEWEST_VIEWERS:
