@@ -346,3 +346,17 @@ def test_the_door_is_open():
     search = Few({"x": 0.25}, most=1.0)
     result = matinee.tune("matinee.testing.objectives:plain", SPACE, budget="5usd", search=search)
     assert result.best.value == pytest.approx(-0.0025)
+
+
+def test_whoever_only_looks_finds_the_study_as_it_is_said_and_the_search_is_the_usual_one(tmp_path):
+    seen = []
+
+    def tell(_study):
+        seen.extend(json.loads(path.read_text())["state"] for path in tmp_path.glob("s/status.json"))
+
+    space = {"x": Span(low=0.0, high=1.0), "y": Span(low=0.0, high=1.0)}
+    found = tune(parabola, space, budget="6s", folder=tmp_path / "s", tell=tell)
+    shown = json.loads((tmp_path / "s" / "status.json").read_text())
+    assert shown == json.loads(json.dumps(found.to_json()))
+    assert set(seen) == {"running"}
+    assert {trial.why for trial in found.trials} >= {"start", "model"}

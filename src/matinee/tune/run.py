@@ -20,8 +20,10 @@ from matinee.tune.ledger import Ledger
 from matinee.tune.local import Limits, LocalExecutor
 from matinee.tune.meter import Meter, meter_here
 from matinee.tune.objective import BuiltBy, Objective
-from matinee.tune.random_search import RandomSearch
+from matinee.tune.options import Options
 from matinee.tune.recorder import Recorder, open_recorder
+from matinee.tune.search import Search
+from matinee.tune.shown import Shown
 from matinee.tune.study import Study, space_facts, study_facts
 from matinee.tune.trial import Trial
 
@@ -99,7 +101,7 @@ def tune(  # noqa: PLR0913 (a public door: each is a choice of its own)
         seed: of all randomness.
         resume: go on with the study of the folder, or begin it where there is none. The budget is that of the
             whole study; what it has spent counts.
-        search: who suggests what to run; None: random settings.
+        search: who suggests what to run; None: `matinee.tune.search.Search` as it is by default.
         region: whose study it is, for its records.
         price_per_hour: dollars of an hour of this machine; None: its electricity, as measured or set.
         limits: what a trial may take of memory, silence and threads.
@@ -118,6 +120,7 @@ def tune(  # noqa: PLR0913 (a public door: each is a choice of its own)
         try:
             about = {"space": space_facts(space), "seed": seed, "steps": steps, "region": region}
             recorder.begin(allowed, meter.most, about, place)
+            shown = Shown(place, tell)
             terms = Terms(
                 budget=allowed,
                 folder=place,
@@ -126,12 +129,14 @@ def tune(  # noqa: PLR0913 (a public door: each is a choice of its own)
                 seed=seed,
                 steps=steps,
                 region=region,
-                tell=tell,
+                tell=shown,
                 should_stop=lambda: asked() or should_stop(),
             )
-            _run(terms, recorder, _Parts(objective, meter, workers, search or RandomSearch(space)))
+            search = search or Search(space, Options(workers=workers))
+            _run(terms, recorder, _Parts(objective, meter, workers, search))
         finally:
             recorder.close()
+        shown.write(recorder.study, active=False)
         return _result(recorder.study, place, kept=folder is not None)
 
 
