@@ -1,4 +1,4 @@
-"""`status.json` of a study's folder: what `matinee status` says, for whoever only looks: a server's page does.
+"""`status.json` of a study's folder: what `matinee status` says, for whoever only looks, as a page does.
 
 The study itself is its log; this file may lag behind it, and nothing is ever read back from it.
 """
