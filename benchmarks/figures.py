@@ -21,6 +21,7 @@ import refresh_figures
 import region_figures
 import scale_figures
 import serving_figures
+import tuning_figures
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "figures.md"
@@ -264,6 +265,7 @@ def page() -> str:
         *update(),
         *refresh_figures.refresh_lines(load("refresh")),
         *process_figures.process_lines(load("ddp")),
+        *tuning_figures.tuning_lines(load("tuning_lcbench"), load("tuning_coordinator")),
         *serving(),
     ]
     return "\n".join(parts).rstrip() + "\n"

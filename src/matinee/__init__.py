@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matinee.answers.rules import Rules
     from matinee.answers.top import TopItems
     from matinee.core.errors import MatineeError
+    from matinee.core.space import Choice, Span
     from matinee.data.log import InteractionLog
     from matinee.data.read import read_log
     from matinee.recipes.compare import compare
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from matinee.recommenders.recent import Recent
     from matinee.recommenders.transitions import Transitions
     from matinee.recommenders.user_knn import UserKnn
+    from matinee.tune.run import tune
+    from matinee.tune.space_file import read_space
 
     __version__: str
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "Choice",
     "Ease",
     "Ensemble",
     "Friends",
@@ -50,6 +54,7 @@ __all__ = [
     "Rating",
     "Recent",
     "Rules",
+    "Span",
     "TopItems",
     "Transitions",
     "UserKnn",
@@ -58,12 +63,15 @@ __all__ = [
     "fit",
     "load",
     "read_log",
+    "read_space",
     "recommenders",
+    "tune",
     "update",
 ]
 
 # Each door and the file behind it.
 _DOORS = {
+    "Choice": "matinee.core.space",
     "Ease": "matinee.recommenders.ease",
     "Ensemble": "matinee.recommenders.ensemble",
     "Friends": "matinee.recommenders.friends",
@@ -77,6 +85,7 @@ _DOORS = {
     "Rating": "matinee.recommenders.rating",
     "Recent": "matinee.recommenders.recent",
     "Rules": "matinee.answers.rules",
+    "Span": "matinee.core.space",
     "TopItems": "matinee.answers.top",
     "Transitions": "matinee.recommenders.transitions",
     "UserKnn": "matinee.recommenders.user_knn",
@@ -84,6 +93,7 @@ _DOORS = {
     "fit": "matinee.recipes.fit",
     "load": "matinee.answers.model",
     "read_log": "matinee.data.read",
+    "read_space": "matinee.tune.space_file",
     "update": "matinee.recipes.update",
 }
 
@@ -94,9 +104,9 @@ def __getattr__(name: str) -> Any:
         from matinee.core.version import version
 
         found: Any = version("matinee")
-    elif name == "recommenders":
-        # Importing the folder binds it to this name; called, it names the recommenders.
-        found = import_module("matinee.recommenders")
+    elif name in ("recommenders", "tune"):
+        # Importing the folder binds it to this name; called, it names the recommenders, or searches.
+        found = import_module(f"matinee.{name}")
     elif name in _DOORS:
         found = getattr(import_module(_DOORS[name]), name)
     else:

@@ -8,6 +8,8 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 # What each example must print: a run that says nothing has shown nothing.
 SAYS = {
     "quickstart.py": ["viewers", "Of 100", "names 5 of the same 5 items"],
+    "tune_tabular.py": ["stopped early", "spent $"],
+    "tune_text.py": ["spent $"],
     "newcomers.py": ["fallback:popular", "item_knn", "after 3 events"],
 }
 

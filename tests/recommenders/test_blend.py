@@ -251,14 +251,14 @@ def test_parts_that_were_fitted_before_are_found(log, model):
 
         def find(self, name, settings, seed):
             self.asked.append((name, seed))
-            return model.parts[name], {}
+            return model.parts[name.removesuffix(" of blend")], {}
 
         def keep(self, *args):
             raise AssertionError("nothing new was fitted")
 
     kept = Kept()
     again = make_recommender("blend", {**SMALL, "weights": (1.0, 0.5)}).fit(log, run=Run(kept=kept))
-    assert kept.asked == [("sequential", 0), ("transitions", 0)]
+    assert kept.asked == [("sequential", 0), ("ials of blend", 0), ("transitions", 0)]
     assert again.parts["sequential"] is model.parts["sequential"]
 
 

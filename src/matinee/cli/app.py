@@ -16,9 +16,11 @@ from matinee.cli import (
     compare,
     demo,
     evaluate,
+    export,
     fit,
     import_,
     keys,
+    quote,
     recommend,
     refresh,
     report,
@@ -26,6 +28,8 @@ from matinee.cli import (
     serve,
     similar,
     simulate,
+    status,
+    tune,
     version,
 )
 from matinee.core.errors import InputError, MatineeError
@@ -37,9 +41,11 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "check": check.command,
     "compare": compare.command,
     "evaluate": evaluate.command,
+    "export": export.command,
     "fit": fit.command,
     "import": import_.command,
     "keys": keys.command,
+    "quote": quote.command,
     "recommend": recommend.command,
     "refresh": refresh.command,
     "activate": activate.command,
@@ -48,12 +54,15 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve.command,
     "similar": similar.command,
     "simulate": simulate.command,
+    "status": status.command,
+    "tune": tune.command,
     "version": version.command,
 }
 
 # What a command that was stopped leaves behind; a fit that keeps anything says itself how to go on.
 _LEFT = {
     "demo": "what was written by then is in its folder.",
+    "tune": "what is finished is kept: the same command with --resume goes on from there.",
     "recommend": "of a table, the lists that are finished are kept: the same command goes on from there.",
 }
 

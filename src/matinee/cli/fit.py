@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from matinee.data.log import InteractionLog
-    from matinee.recipes.fit import FitOptions
+    from matinee.recipes.fit import FitOptions, Fitted
+    from matinee.recipes.fit_study import Within
 
 LogsOrNone = Annotated[
     list[str] | None,
@@ -72,6 +74,13 @@ def command(
         str | None,
         typer.Option("--from-store", metavar="URL", help="Fit on a server's store instead of log files."),
     ] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", metavar="STUDY", help="Take the best settings of this study.")
+    ] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option("--budget", metavar="B", help="Search settings first: all within 5usd, 30min or 2h."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the fit that was broken off, if there is one.")
     ] = False,
@@ -93,11 +102,11 @@ def command(
     from matinee.core.processes import processes_here
     from matinee.core.run import Run
     from matinee.core.settings import parse_pairs
-    from matinee.recipes.fit import FitOptions, fit_bundle
+    from matinee.recipes.fit import FitOptions
     from matinee.recipes.look_ahead import check_folder
     from matinee.recipes.together import follow, leading
 
-    processes = processes_here()
+    began, processes = time.perf_counter(), processes_here()
     output = Output(json_path if processes.first else None, quiet or not processes.first)
     refuse_blank("-o", bundle, "a folder for the bundle")
     refuse_blank("--by", by, "a column of the viewers' table, such as region")
@@ -105,6 +114,7 @@ def command(
     if (from_store is None) == (not logs):
         raise InputError("matinee fit LOG... or matinee fit --from-store URL: give the one or the other.")
     check_folder(Path(bundle))
+    within = _within(bundle, study, budget, began, alone=processes.size == 1 and by is None)
     options = FitOptions(
         recommender=recommender,
         settings=own_settings(recommender, parse_pairs(settings or [])),
@@ -124,7 +134,7 @@ def command(
         with leading(processes), output.progress() as progress:
             options.check()
             log, options = _read(logs, from_store, log_options, options, progress)
-            fitted = fit_bundle(log, bundle, options, progress, output.say)
+            fitted = _fitted(log, Path(bundle), options, (study, within), progress, output)
     except Stopped as stop:
         words = shlex.join([*(word for word in sys.argv[1:] if word != "--resume"), "--resume"])
         start = "matinee" if processes.size == 1 else "torchrun ... -m matinee"
@@ -133,6 +143,49 @@ def command(
     for line in _summary(fitted.facts, first):
         output.say(line)
     output.result(fitted.facts)
+
+
+def _within(
+    bundle: str, study: str | None, budget: list[str] | None, began: float, *, alone: bool
+) -> Within | None:
+    """The budget of a search before the fit, where one is asked for."""
+    from matinee.recipes.fit_study import Within
+    from matinee.tune.budget import read_budget
+
+    refuse_blank("--study", study, "the folder of a study")
+    if not budget:
+        return None
+    if study is not None:
+        raise InputError("--study takes settings that were found, --budget searches them: leave one out.")
+    if not alone:
+        raise InputError("--budget is for one process and one model: make a study first (matinee tune).")
+    place = Path(bundle).absolute()
+    place = place.with_name(f"{place.name}.study")
+    return Within(budget=read_budget(budget), study=place, began=began)
+
+
+def _fitted(
+    log: InteractionLog,
+    bundle: Path,
+    options: FitOptions,
+    asked: tuple[str | None, Within | None],
+    progress: Progress,
+    output: Output,
+) -> Fitted:
+    """The fit as it was asked for: with a study's settings, within a budget, or neither."""
+    from matinee.cli.study_words import watching
+    from matinee.recipes.fit_study import by_study, fit_quoted, fit_within
+    from matinee.recipes.tune_folder import check_study
+
+    study, within = asked
+    if within is not None:
+        check_study(within.study, resume=options.resume)
+        with watching(output.quiet) as watch:
+            return fit_within(log, bundle, options, within, progress=progress, say=output.say, watch=watch)
+    if study is not None:
+        options = by_study(log, options, Path(study))
+    fitted = fit_quoted(log, bundle, options, progress, output.say)
+    return fitted if study is None else replace(fitted, facts={**fitted.facts, "study": study})
 
 
 def _silent(_doing: str, _share: float) -> None:
@@ -197,11 +250,36 @@ def _summary(facts: Mapping[str, Any], viewer: str) -> Iterator[str]:
         f"{facts['all_wall_s']:.1f} s by the clock, {money(facts['all_dollars'])} of electricity; "
         f"peak memory {facts['peak_rss_mb']:,.0f} MB."
     )
+    yield from _quoted_words(facts)
     yield f"Bundle: {facts['bundle']} ({facts['bundle_bytes'] / 1e6:,.1f} MB)."
     if facts["keeps_histories"]:
         yield f"Next: matinee recommend {bundle} --user {shlex.quote(viewer)}"
     else:
         yield f"Next: matinee recommend {bundle} --history ITEM --history ITEM"
+
+
+def _quoted_words(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What was foretold, and what a study before the fit found and spent."""
+    from matinee.recipes.quote import duration, range_words
+
+    if facts.get("quote"):
+        words = range_words(facts["quote"]["wall_s"])
+        yield f"Quoted {words} by the clock for the fit, took {duration(facts['all_wall_s'])}."
+    if facts.get("study_value") is not None:
+        against = facts["default_value"]
+        words = "" if against is None else f" against {figure(against, 4)} of the defaults"
+        found = figure(facts["study_value"], 4)
+        yield f"Settings of a study in {facts['study']}: {found} on validation{words}."
+    elif facts.get("study"):
+        yield f"Settings of the study in {facts['study']}."
+    if facts.get("spent_s") is not None:
+        budget = facts["budget_dollars"]
+        of = "" if budget is None else f" of {money(budget)}"
+        of_s = "" if facts["budget_s"] is None else f" of {duration(facts['budget_s'])}"
+        yield (
+            f"Spent in all, the search included: {money(facts['spent_dollars'])}{of}, "
+            f"{duration(facts['spent_s'])}{of_s}."
+        )
 
 
 def region_words(regions: Mapping[str, Any] | None) -> Iterator[str]:

@@ -50,10 +50,13 @@ class Output:
         json_path: where to write the machine-readable result; "-" is standard output, and every word goes
             to standard error then; None: nowhere.
         quiet: print no words and no progress.
+
+    Attributes:
+        quiet: whether nothing is printed.
     """
 
     def __init__(self, json_path: str | None, quiet: bool) -> None:
-        self._json_path, self._quiet = json_path, quiet
+        self._json_path, self.quiet = json_path, quiet
         if json_path != "-":
             check_writable("--json", json_path)
 
@@ -64,7 +67,7 @@ class Output:
         stream = sys.stderr if self._json_path == "-" else sys.stdout
         # Files and pipes get lines as long as they come: a wrapped table is of no use to `grep`.
         width = None if stream.isatty() else 160
-        return Console(file=stream, quiet=self._quiet, width=width, highlight=False, markup=False)
+        return Console(file=stream, quiet=self.quiet, width=width, highlight=False, markup=False)
 
     def say(self, words: object = "") -> None:
         """Print words, or anything that rich can render."""
@@ -83,7 +86,7 @@ class Output:
     @contextmanager
     def progress(self) -> Iterator[Progress]:
         """A progress bar, on a terminal only; elsewhere, such as in a job's log, a line now and then."""
-        if self._quiet:
+        if self.quiet:
             yield lambda _doing, _share: None
             return
         if not sys.stderr.isatty():

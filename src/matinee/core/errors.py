@@ -5,6 +5,7 @@ MatineeError            exit status 1
 ├── InputError          exit status 2: what the user gave or asked is unusable; one sentence, no traceback
 │   ├── DataError       a file: names file, row, column and the first bad value
 │   ├── SettingsError   a setting: names the nearest known one
+│   │   └── SpaceError  what a search may change: names the setting and the key
 │   ├── BundleError     a bundle: names the file that is off
 │   ├── MissingExtra    an optional part of matinee is not installed
 │   └── TooLarge        more memory or disk than there is: names what would be needed
@@ -69,6 +70,23 @@ class DataError(InputError):
 
 class SettingsError(InputError):
     """A setting is unknown or out of its range."""
+
+
+class SpaceError(SettingsError):
+    """What a search may change makes no sense.
+
+    Args:
+        problem: what was found and what was expected, without a full stop.
+        key: the key of the setting that is off, such as `low`.
+        setting: the setting; None: nobody knows its name yet.
+        place: where it stands, such as a file and a line.
+    """
+
+    def __init__(self, problem: str, *, key: str, setting: str | None = None, place: str = "") -> None:
+        self.problem, self.key, self.setting = problem, key, setting
+        names = ".".join(name for name in (setting, key) if name)
+        end = "" if problem.endswith("?") else "."
+        super().__init__(f"{place + ', ' if place else ''}{names}: {problem}{end}")
 
 
 class BundleError(InputError):

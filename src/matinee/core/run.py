@@ -25,6 +25,8 @@ class Step:
         validation: the latest figure on held-out events, by name, such as ("ndcg@10", 0.17); None before.
         left_s: wall seconds to the planned end, as far as one can tell; None at first.
         cpu_s: CPU-seconds spent so far, on all cores: what it costs.
+        passes: how many passes are made, the last of which `validation` is of, and how many are planned;
+            None: it makes none.
     """
 
     share: float
@@ -33,6 +35,7 @@ class Step:
     validation: tuple[str, float] | None = None
     left_s: float | None = None
     cpu_s: float = 0.0
+    passes: tuple[int, int] | None = None
 
 
 class Kept(Protocol):

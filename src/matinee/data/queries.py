@@ -71,6 +71,15 @@ class Queries:
         picked = np.repeat(first - offsets[:-1], lengths) + np.arange(offsets[-1])
         return Askers(histories=_events(self.source, picked, offsets), viewers=self.viewers[rows])
 
+    def forgetful(self) -> Queries:
+        """The same queries over histories that end where each viewer is last asked."""
+        ends = self.source.offsets[:-1].copy()
+        np.maximum.at(ends, self.viewers[self.viewers >= 0], self.ends[self.viewers >= 0])
+        kept = np.arange(len(self.source.items)) < np.repeat(ends, self.source.lengths)
+        source = self.source.keep(kept)
+        cut = replace(self, source=source)
+        return replace(cut, ends=cut._starts + self.lengths)
+
     def take(self, rows: NDArray[np.integer] | Bool) -> Queries:
         """Some of the queries: positions, or a mask of shape (n,)."""
         picked = np.flatnonzero(rows) if rows.dtype == np.bool_ else np.asarray(rows, dtype=np.int64)

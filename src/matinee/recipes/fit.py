@@ -17,6 +17,7 @@ from matinee.answers.model import Model
 from matinee.core.electricity import electricity_dollars
 from matinee.core.run import Run, Step
 from matinee.core.settings import config_values
+from matinee.core.stopping import stop_on_signals
 from matinee.core.threads import few_threads
 from matinee.core.version import version
 from matinee.data.content import fingerprint_content
@@ -48,7 +49,6 @@ from matinee.recipes.rows import (
     trains,
 )
 from matinee.recipes.spent import Meter, cpu_s, peak_rss_mb
-from matinee.recipes.stopping import stop_on_signals
 from matinee.recipes.unfinished import begun, unfinished_of
 from matinee.recommenders import make_recommender
 
@@ -337,6 +337,7 @@ def _identity(log: InteractionLog, options: FitOptions) -> dict[str, Any]:
         # What a fit that was broken off before there were regions says: nothing.
         "column of regions": options.by,
         "place of viewers": None if options.by is None else homes_to_fit_by(log, options.by).fingerprint,
+        "settings of regions": {name: dict(one) for name, one in options.region_settings.items()} or None,
         "least number of viewers": None if options.by is None else options.least_viewers,
     }
 

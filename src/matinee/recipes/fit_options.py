@@ -35,6 +35,7 @@ class FitOptions:
         by: a column of the viewers' table: each of its regions that is large enough, and that validation says
             is better off with it, gets a model of its own beside the shared one. None: one model for all.
         least_viewers: a region of fewer viewers shares; used with `by` alone.
+        region_settings: settings of a region's own model, by region; others take `settings`.
     """
 
     recommender: str | None = None
@@ -48,6 +49,7 @@ class FitOptions:
     read_ms: int = 0
     by: str | None = None
     least_viewers: int = LEAST_VIEWERS
+    region_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def by_region_as(self, facts: Mapping[str, Any]) -> FitOptions:
         """The same by region, if an earlier fit was.

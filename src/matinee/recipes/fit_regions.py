@@ -81,9 +81,14 @@ class _Work:
     place: Path
     aim: Aim
 
+    def settings_of(self, home: int | None) -> Mapping[str, Any]:
+        """The settings of one home's model, or of everybody's."""
+        region = None if home is None else self.homes.names[home]
+        return self.options.region_settings.get(region or "", self.options.settings)
+
     def task(self, step: str, home: int | None, log: InteractionLog, **job: Any) -> Task:
         """A fit of one home, or of everybody."""
-        name, settings = self.shared.name, self.options.settings
+        name, settings = self.shared.name, self.settings_of(home)
         what = Job(
             name=name,
             tries=[dict(settings)],
@@ -279,6 +284,6 @@ def _found(work: _Work, home: int) -> Model | None:
     fit_on = "train_and_validation" if work.options.hold_out is not None else "everything"
     name, log = work.shared.name, only_of(work.shared.log, work.homes.codes == home)
     kept = KeptParts(work.place / "kept", f"{fit_on}@{home}")
-    config = make_recommender(name, work.options.settings).config
+    config = make_recommender(name, work.settings_of(home)).config
     model = kept.find_model(name, config_values(config), work.options.seed, log)
     return None if model is None else replace(model, context=context_of(log))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,13 @@ def queries_of_home(queries: Queries, homes: Int64, home: int) -> Bool:
 
 
 def write_handover(
-    folder: Path, split: Split, *, both: bool, whole: bool = False, homes: Int64 | None = None
+    folder: Path,
+    split: Split,
+    *,
+    both: bool,
+    whole: bool = False,
+    homes: Int64 | None = None,
+    asked: Mapping[str, Queries] | None = None,
 ) -> None:
     """Write everything that fitting processes need of a split.
 
@@ -105,6 +112,7 @@ def write_handover(
         both: whether some fit is on training and validation together.
         whole: whether some fit is on everything, the test included.
         homes: int64, shape (viewers,): the home of each viewer, where some fits are of one home's alone.
+        asked: the queries that are handed over, by name; None: all of the split.
     """
     log, written = split.log, _Histories(folder)
     parts = {"train": split.train}
@@ -126,8 +134,7 @@ def write_handover(
     if log.vectors is not None:
         np.save(folder / "vectors.npy", log.vectors, allow_pickle=False)
     sources = {}
-    for name in QUERIES:
-        queries: Queries = getattr(split, name)
+    for name, queries in (asked or {name: getattr(split, name) for name in QUERIES}).items():
         sources[name] = written.place(queries.source)
         (folder / name).mkdir()
         np.save(folder / name / "viewers.npy", queries.viewers, allow_pickle=False)

@@ -192,6 +192,8 @@ def _step_of(facts: Mapping[str, Any], number: int, tries: int) -> Step:
     known = {field.name: facts[field.name] for field in fields(Step)}
     if known["validation"]:
         known["validation"] = tuple(known["validation"])
+    if known["passes"]:
+        known["passes"] = tuple(known["passes"])
     step = Step(**known)
     if tries == 1:
         return step

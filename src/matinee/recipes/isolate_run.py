@@ -17,6 +17,7 @@ from matinee.core.errors import MatineeError, Stopped
 from matinee.core.run import Run
 from matinee.core.seeds import generator
 from matinee.core.settings import config_values
+from matinee.core.stopping import end_with, stop_on_signals
 from matinee.core.threads import few_threads
 from matinee.data.log import InteractionLog
 from matinee.data.queries import Queries
@@ -26,7 +27,6 @@ from matinee.recipes.judged import answer_time, judged
 from matinee.recipes.kept import KeptParts
 from matinee.recipes.rows import note_of, predicted, trains
 from matinee.recipes.spent import Meter, peak_rss_mb, write_facts
-from matinee.recipes.stopping import end_with, stop_on_signals
 from matinee.recommenders import make_recommender
 
 

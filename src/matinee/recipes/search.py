@@ -34,7 +34,7 @@ def draw_tries(name: str, given: Mapping[str, Any], tries: int, seed: int) -> li
     for _ in range(_DRAWS_A_TRY * tries if space else 0):
         if len(found) >= tries:
             break
-        settings = {**draw(space, random), **given}
+        settings = {**draw(space, random, given), **given}
         words = json.dumps(settings, sort_keys=True)
         if words not in known:
             known.add(words)

@@ -14,9 +14,9 @@ from matinee.core.errors import Stopped
 from matinee.core.memory import available_bytes
 from matinee.core.promise import Needs
 from matinee.core.run import Run, Step
+from matinee.core.stopping import stop_on_signals
 from matinee.recipes.isolate import Job, Tried, run_isolated
 from matinee.recipes.progress import Progress, step_words
-from matinee.recipes.stopping import stop_on_signals
 
 # What a process takes before its fit begins, torch included, and the share of memory that all may take.
 _PROCESS_BYTES = 300 * 2**20

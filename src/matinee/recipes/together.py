@@ -16,11 +16,11 @@ from pathlib import Path
 from matinee.answers.manifest import is_bundle, read_tombstones
 from matinee.core.errors import MatineeError, MissingExtra, Stopped
 from matinee.core.processes import Processes
+from matinee.core.stopping import stop_on_signals
 from matinee.data.forget import forget
 from matinee.data.log import InteractionLog
 from matinee.data.split import split_log
 from matinee.recipes.fit import FitOptions
-from matinee.recipes.stopping import stop_on_signals
 
 # How long the first process is waited for where it has not yet looked why another one cannot go on.
 _NOTICE_S = 600.0

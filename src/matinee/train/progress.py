@@ -73,6 +73,7 @@ class Teller:
                 validation=(plan.measure, values[-1]) if values else None,
                 left_s=(self._told - began_s) * (1.0 - share) / (share - before) if share > before else None,
                 cpu_s=state.cpu_s + state.validation_cpu_s,
+                passes=(state.epoch, plan.passes),
             )
         )
 

@@ -98,6 +98,8 @@ def test_a_long_study_lists_its_newest_trials_and_says_how_many_it_leaves_out():
     values = study_values({**TOLD, "trials": trials, "best": {**TOLD["best"], "id": 7}})
     assert values["older"] == 1_001
     assert [row["id"] for row in values["trials"][:2]] == [1_201, 1_200]
+    assert "Nothing has been heard of it for 120 s" in study_values(TOLD, 120.0)["verdict"]
+    assert "Nothing has been heard" not in study_values({**TOLD, "state": "done"}, 120.0)["verdict"]
     nothing = study_values({**TOLD, "trials": [], "best": None})
     assert "No trial has come to its end yet" in nothing["verdict"]
     assert not nothing["chart"]

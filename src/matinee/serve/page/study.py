@@ -7,6 +7,7 @@ is the JSON of `matinee status`. The server needs nothing else of a search.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ STATUS = "status.json"
 _MOST_BYTES = 64 * 2**20
 # So many trials are listed, the newest; and so many of the best are drawn.
 _LISTED, _DRAWN = 200, 12
+# Whoever searches says something every second or so.
+_SILENT_S = 60.0
 _STATES = {"running": "It is running.", "done": "It is done.", "stopped": "It was stopped, and can go on."}
 
 
@@ -36,21 +39,22 @@ def routes(page: Page) -> list[Route]:
     async def screen(_request: Request) -> Response:
         if page.service.study is None:
             raise NotFound("No study is shown here: start the server with --study FOLDER.")
-        told = await run_in_threadpool(read_status, page.service.study)
-        return render("study.html", study_values(told))
+        told, age_s = await run_in_threadpool(read_status, page.service.study)
+        return render("study.html", study_values(told, age_s))
 
     return [page.get("/study", screen)]
 
 
-def read_status(folder: Path) -> dict[str, Any]:
-    """What a study says of itself.
+def read_status(folder: Path) -> tuple[dict[str, Any], float]:
+    """What a study says of itself, and how many seconds ago it said so.
 
     Raises:
         InputError: it has not said anything, or what is there was not written by a search.
     """
     path = folder / STATUS
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        found = path.stat()
+        if found.st_size > _MOST_BYTES:
             raise InputError(f"{path} is larger than any study's: it was not written by matinee tune.")
         told = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -59,11 +63,16 @@ def read_status(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read: {error}.") from error
     if not isinstance(told, dict) or not isinstance(told.get("trials"), list):
         raise InputError(f"{path} holds no trials: it was not written by matinee tune.")
-    return told
+    return told, max(0.0, time.time() - found.st_mtime)
 
 
-def study_values(told: Mapping[str, Any]) -> dict[str, Any]:
-    """What the screen shows, from the JSON of `matinee status`."""
+def study_values(told: Mapping[str, Any], age_s: float = 0.0) -> dict[str, Any]:
+    """What the screen shows.
+
+    Args:
+        told: the JSON of `matinee status`.
+        age_s: how old it is.
+    """
     best = told.get("best") or {}
     done = [trial for trial in told["trials"] if trial.get("value") is not None]
     done.sort(key=lambda trial: -trial["value"])
@@ -81,7 +90,7 @@ def study_values(told: Mapping[str, Any]) -> dict[str, Any]:
         "here": "study",
         "name": Path(str(told.get("study", ""))).name,
         "lives": told.get("state") == "running",
-        "verdict": _verdict(told, best),
+        "verdict": _verdict(told, best, age_s),
         "facts": list(_facts(told)),
         "best": best,
         "chart": dot_charts(dots, "value of the best trials", zero=False) if len(dots) > 1 else "",
@@ -90,8 +99,10 @@ def study_values(told: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _verdict(told: Mapping[str, Any], best: Mapping[str, Any]) -> str:
+def _verdict(told: Mapping[str, Any], best: Mapping[str, Any], age_s: float) -> str:
     words = _STATES.get(str(told.get("state")), "")
+    if told.get("state") == "running" and age_s > _SILENT_S:
+        words = f"Nothing has been heard of it for {seconds(age_s)}; matinee tune --resume goes on."
     if not best:
         return f"{words} No trial has come to its end yet."
     return f"{words} The best so far is trial {best['id']}, with {figure(best['value'], 4)}."
