@@ -38,7 +38,7 @@ check: lint test
 # The long tests, then every claim measured again; results land in benchmarks/results/.
 bench: setup
 	$(BIN)/pytest -m long
-	for program in accuracy blend bulk cold compact context ddp demo friends ingest memory_train network newcomer peers/ours ratings refresh regions simulated tuned update; do $(BIN)/python benchmarks/$$program.py || exit 1; done
+	for program in accuracy blend bulk cold compact context ddp demo friends ingest memory_train network newcomer peers/ours ratings refresh regions simulated tuned tuning_coordinator tuning_kills tuning_toys update; do $(BIN)/python benchmarks/$$program.py || exit 1; done
 	$(BIN)/python benchmarks/figures.py
 
 clean:

@@ -26,6 +26,8 @@ LONG_FILES = (
     "recipes/test_fit_regions.py",
     "recommenders/test_sequential.py",
     "recipes/test_network_resumed.py",
+    "tune/test_run.py",
+    "cli/test_tune.py",
 )
 
 # How long an example takes is the machine's affair; where a run decides on a change, it repeats itself.
