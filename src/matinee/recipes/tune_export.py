@@ -1,4 +1,4 @@
-"""A study for others: in Optuna's storage, as a folder to run again, run by run on an MLflow server."""
+"""A study for others: as a page, in Optuna's storage, as a folder to run again, on an MLflow server."""
 
 from __future__ import annotations
 
@@ -33,6 +33,27 @@ def to_optuna(folder: Path, url: str) -> str:
 
     study = open_study(folder)
     return export_optuna(study.trials, study.name, url, space=space_of_study(study))
+
+
+def to_page(folder: Path, facts: Mapping[str, Any], output: Path) -> str:
+    """Write a study as an HTML page that needs nothing else; a sentence that says where.
+
+    Args:
+        folder: the study's.
+        facts: the JSON of `status`.
+        output: the page.
+
+    Raises:
+        InputError: there is no study, or what fills templates in is not installed.
+    """
+    from matinee.report.study_page import study_page
+    from matinee.tune.importance import importance
+
+    study = open_study(folder)
+    noisy = any(trial.repeats for trial in study.trials)
+    matters = importance(space_of_study(study), study.trials, noisy=noisy)
+    output.write_text(study_page(facts, matters), encoding="utf-8")
+    return f"{output}: the study's history, what mattered, cost against value, ledger."
 
 
 def to_repeat(folder: Path, output: Path) -> str:

@@ -59,7 +59,7 @@ def dot_chart(
     if not dots:
         return ""
     left = min(260.0, 0.45 * width, 16 + _LETTER * max(len(dot.label) for dot in dots))
-    ticks = _ticks(
+    ticks = round_ticks(
         min([dot.low for dot in dots] + ([0.0] if zero else [])),
         max([dot.high for dot in dots] + ([0.0] if zero else [])),
         _MOST_TICKS if width >= _WIDTH else _MOST_TICKS // 2,
@@ -79,7 +79,7 @@ def dot_chart(
         kind = "zero" if zero and tick == 0 else "grid"
         parts.append(f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{bottom}"/>')
         where = f'x="{x:.1f}" y="{bottom + 16}"'
-        parts.append(f'<text class="tick" {where} text-anchor="middle">{_tick_words(tick)}</text>')
+        parts.append(f'<text class="tick" {where} text-anchor="middle">{tick_words(tick)}</text>')
     # A long title needs the room below the labels, too.
     begins = left if left + _SMALL_LETTER * len(title) <= width else 0.0
     parts.append(f'<text class="tick" x="{begins:.1f}" y="{bottom + 30}">{escape(title)}</text>')
@@ -130,7 +130,7 @@ def _words(value: float, digits: int) -> str:
     return figure(value, digits) if digits >= _OF_SHARES else f"{value:.{digits}f}"
 
 
-def _ticks(low: float, high: float, most: int = _MOST_TICKS) -> list[float]:
+def round_ticks(low: float, high: float, most: int = _MOST_TICKS) -> list[float]:
     """Round numbers that span a range, with about `most` steps between them at most."""
     span = high - low
     if span < 1e-6 * max(1.0, abs(high)):  # a single value, or nearly
@@ -141,5 +141,6 @@ def _ticks(low: float, high: float, most: int = _MOST_TICKS) -> list[float]:
     return [round(step * place, 12) for place in range(first, max(last, first + 1) + 1)]
 
 
-def _tick_words(tick: float) -> str:
+def tick_words(tick: float) -> str:
+    """A tick as a share is written, without its leading zero."""
     return f"{tick:.6f}".rstrip("0").rstrip(".").replace("0.", ".", 1) if tick else "0"
