@@ -3,6 +3,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from matinee.report.numbers import money
 from matinee.report.table import interval_words, newcomers_table, scoreboard_table, scoreboard_words
 
 
@@ -69,3 +70,9 @@ def test_newcomers_have_a_table_of_their_own(board):
 def test_a_mean_without_interval_stands_alone():
     assert interval_words(interval(0.5, 0)) == ".500"
     assert interval_words(None) == "–"
+
+
+def test_small_amounts_of_money_keep_two_digits():
+    assert [money(value) for value in (12.345, 0.5, 0.00123, 0.00099, 0.0000312, 0.0)] == [
+        "$12.35", "$0.5000", "$0.0012", "$0.00099", "$0.000031", "$0.0000",
+    ]  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def figure(value: float | None, digits: int = 3) -> str:
     """A share without its leading zero, such as .171; a dash where there is none."""
@@ -46,8 +48,11 @@ def dollars(value: float | None) -> str:
 
 
 def money(value: float) -> str:
-    """A small amount of money, to a hundredth of a cent."""
-    return f"${value:.2f}" if value >= 1 else f"${value:.4f}"
+    """A small amount of money: to a hundredth of a cent, or what two digits say where it is less than that."""
+    if value >= 1:
+        return f"${value:.2f}"
+    digits = 4 if value == 0 or abs(value) >= 1e-3 else min(12, 1 - math.floor(math.log10(abs(value))))
+    return f"${value:.{digits}f}"
 
 
 def probability(value: float | None) -> str:
