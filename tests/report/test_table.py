@@ -74,5 +74,5 @@ def test_a_mean_without_interval_stands_alone():
 
 def test_small_amounts_of_money_keep_two_digits():
     assert [money(value) for value in (12.345, 0.5, 0.00123, 0.00099, 0.0000312, 0.0)] == [
-        "$12.35", "$0.5000", "$0.0012", "$0.00099", "$0.000031", "$0.0000",
+        "$12.35", "$0.5000", "$0.0012", "$0.0010", "$0.000031", "$0.0000",
     ]  # fmt: skip

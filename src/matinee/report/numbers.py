@@ -48,10 +48,10 @@ def dollars(value: float | None) -> str:
 
 
 def money(value: float) -> str:
-    """A small amount of money: to a hundredth of a cent, or what two digits say where it is less than that."""
+    """A small amount of money: to a hundredth of a cent; where it is less than that, two digits of it."""
     if value >= 1:
         return f"${value:.2f}"
-    digits = 4 if value == 0 or abs(value) >= 1e-3 else min(12, 1 - math.floor(math.log10(abs(value))))
+    digits = 4 if value == 0 or abs(value) >= 1e-4 else min(12, 1 - math.floor(math.log10(abs(value))))
     return f"${value:.{digits}f}"
 
 
