@@ -101,7 +101,7 @@ def test_the_last_fit_goes_on_where_it_was_broken_off(steppers, shop, how):
     assert weights(shop / "b") == weights(shop / "whole")
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL])
 def test_a_choice_goes_on_with_the_candidate_that_was_broken_off(steppers, shop, how):
     process = start(steppers, shop, "-o", "b", held=True)
     pattern = "b.unfinished/choice/stepper/0.checkpoints/state.json"

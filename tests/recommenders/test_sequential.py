@@ -92,6 +92,7 @@ def test_gains_are_ndcg_of_the_full_ranking(log):
         assert found[row] == pytest.approx(1 / np.log2(rank + 2) if rank < 10 else 0.0)
 
 
+@pytest.mark.long
 def test_time_between_events_is_learnt_where_it_tells():
     """Whoever pauses for a month goes on with item 2, whoever does not with item 3."""
     random = np.random.default_rng(0)

@@ -63,7 +63,13 @@ def test_the_prediction_loads_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("name", ["like ML-1M", "like Beauty", "like Beauty, described"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "like ML-1M",
+        *(pytest.param(one, marks=pytest.mark.long) for one in ("like Beauty", "like Beauty, described")),
+    ],
+)
 def test_the_prediction_is_within_fifteen_percent_of_what_is_measured(name, tmp_path):
     code = (
         "import sys, json; from memory_train import SHAPES, measured_bytes, size_of;"
