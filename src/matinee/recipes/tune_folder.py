@@ -22,8 +22,8 @@ def check_study(folder: Path, *, resume: bool) -> None:
     """Refuse, before any work, a folder where no study can be kept.
 
     Raises:
-        InputError: something else is there, a study that is not to be gone on with, one that is going on, or no room to write; or
-            what is written there is not what comes back.
+        InputError: something else is there, a study that is not to be gone on with, one that is going on, or
+            no room to write; or what is written there is not what comes back.
     """
     there = (folder / ABOUT).is_file()
     if not there and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
