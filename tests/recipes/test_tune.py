@@ -2,24 +2,34 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from types import SimpleNamespace
 
 import pytest
 from tests.cli.typed import typed
 
-from matinee.core.errors import InputError
+from matinee.core.errors import InputError, SettingsError
 from matinee.core.space import Choice, Space, Span
 from matinee.data.homes import homes_by
 from matinee.data.log import InteractionLog
+from matinee.recipes import fit_study
+from matinee.recipes.fit import Fitted
 from matinee.recipes.fit_options import FitOptions
 from matinee.recipes.fit_study import Within, by_study, fit_within
 from matinee.recipes.progress import Progress
 from matinee.recipes.tune import TuneOptions, plan_study
 from matinee.recipes.tune_export import command_again, space_of_study, to_repeat
+from matinee.recipes.tune_folder import REGIONS, begin_study
+from matinee.recipes.tune_function import budget_words
 from matinee.recipes.tune_regions import MOST_OFFERED, offered, region_folder, run_by_region
 from matinee.recipes.tune_status import study_status
+from matinee.recommenders.ease import Ease
 from matinee.simulate.options import SimulationOptions
 from matinee.simulate.tables import simulate_log
 from matinee.tune.budget import Budget
+from matinee.tune.events import NAME as LOG
+from matinee.tune.events import Log, encode, read_events
+from matinee.tune.recorder import open_recorder
+from matinee.tune.run import tune
 from matinee.tune.study import open_study
 
 SPACE: Space = {"ridge": Span(low=5.0, high=500.0, log=True), "decay": Choice((0.8, 0.9, 1.0))}
@@ -116,6 +126,60 @@ def test_quote_search_fit_and_bundle_are_within_one_budget(log: InteractionLog, 
         assert facts["study_value"] is not None
         assert facts["study_value"] <= (best.value or 0.0)
     assert (tmp_path / "b/manifest.json").is_file()
+
+
+def test_what_an_earlier_session_searched_is_no_longer_there_for_the_last_fit(
+    log: InteractionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    recorder = open_recorder(tmp_path / "b.study", resume=True)
+    about = {"space": {}, "seed": 0, "steps": None, "region": None}
+    recorder.begin(Budget(seconds=1000.0), 1e-6, about, tmp_path)
+    recorder.close()
+    path = tmp_path / "b.study" / LOG
+    path.write_bytes(encode(0, replace(next(read_events(path.parent)), clock=600.0)))
+    left = []
+    plan = SimpleNamespace(first={}, recommender="ease", split=SimpleNamespace(train=log))
+    plan.quoted = {"here": {"fit": {}}}
+    monkeypatch.setattr(fit_study, "plan_study", lambda *_: plan)
+    monkeypatch.setattr(fit_study, "quote_words", str)
+    monkeypatch.setattr(fit_study, "run_study", lambda *_: {"spent_dollars": 0.0, "default_value": None})
+    monkeypatch.setattr(fit_study, "_affordable", lambda *told: left.append(told[1]))
+    fitted = Fitted(model=Ease(), bundle=tmp_path, facts={})
+    monkeypatch.setattr(fit_study, "fit_bundle", lambda *_: fitted)
+    within = Within(budget=Budget(seconds=1000.0), study=tmp_path / "b.study", began=perf_counter())
+    told = {"progress": PROGRESS, "say": lambda _words: None, "watch": lambda _study: None}
+    found = fit_within(log, tmp_path / "b", FitOptions(recommender="ease", resume=True), within, **told)
+    assert left[0] < 400.0
+    assert found.facts["spent_s"] > 600.0
+
+
+def test_a_study_that_is_going_on_keeps_its_data(tmp_path: Path):
+    begin_study(tmp_path / "s", {"kind": "function"}, resume=False)
+    for place in (tmp_path / "s", tmp_path / "s" / REGIONS / "north"):
+        log = Log(place)
+        with pytest.raises(InputError, match="another coordinator"):
+            begin_study(tmp_path / "s", {"kind": "function"}, resume=True)
+        log.close()
+    begin_study(tmp_path / "s", {"kind": "function"}, resume=True)
+
+
+def test_a_study_that_never_began_is_not_exported(tmp_path: Path):
+    begin_study(tmp_path / "s", {"kind": "function"}, resume=False)
+    Log(tmp_path / "s").close()
+    with pytest.raises(InputError, match="never began"):
+        to_repeat(tmp_path / "s", tmp_path / "again")
+
+
+def test_steps_that_are_none_are_refused(tmp_path: Path):
+    for steps in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(SettingsError, match="steps"):
+            tune("a:b", SPACE, budget="1s", folder=tmp_path / "s", steps=steps)
+    assert not (tmp_path / "s").exists()
+
+
+def test_electricity_that_costs_nothing_has_words_too(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MATINEE_WATTS", "0")
+    assert "costs nothing" in budget_words(Budget(dollars=1.0))
 
 
 def test_a_budget_too_small_for_a_trial_and_a_fit_is_refused(log: InteractionLog, tmp_path: Path):

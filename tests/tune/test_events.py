@@ -12,6 +12,7 @@ from tests.tune.logs import begun, one_of_each, whole_study
 from matinee.core.errors import InputError
 from matinee.tune.events import NAME, Event, Log, decode, encode, is_active, read_events
 from matinee.tune.study import fold_events, open_study
+from matinee.tune.worker import RESULT, read_result
 
 
 def written(folder):
@@ -127,3 +128,33 @@ def test_an_event_of_a_newer_version_and_another_format_are_refused(tmp_path):
     log.close()
     with pytest.raises(InputError, match="format 2, this version reads 1"):
         open_study(tmp_path)
+
+
+def test_a_full_disk_leaves_no_half_line_that_others_follow(tmp_path, monkeypatch):
+    written(tmp_path)
+    log, write = Log(tmp_path), os.write
+    kept, left = len(log.events), [10]
+
+    def full(file, line):
+        if not left:
+            raise OSError(28, "No space left on device")
+        return write(file, line[: left.pop()])
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        log.add(Event(kind="heartbeat", at=1.0, clock=99.0))
+    monkeypatch.undo()
+    log.add(Event(kind="heartbeat", at=2.0, clock=100.0))
+    log.close()
+    assert [event.clock for event in list(read_events(tmp_path))[kept:]] == [100.0]
+
+
+@pytest.mark.parametrize(
+    "words", ["", '{"attempt": 1', "[]", '{"attempt": 1, "value": NaN}', '{"attempt": 1}']
+)
+def test_a_result_that_the_machines_end_tore_says_nothing(tmp_path, words):
+    (tmp_path / RESULT).write_text(words)
+    assert read_result(tmp_path, 1) is None
+    (tmp_path / RESULT).write_text('{"attempt": 1, "value": 2.5, "seconds": 1.0}')
+    assert read_result(tmp_path, 1) == {"attempt": 1, "value": 2.5, "seconds": 1.0}
+    assert read_result(tmp_path, 2) is None

@@ -21,6 +21,7 @@ from matinee.recipes.tune import TuneOptions, Watch, best_settings, plan_study, 
 from matinee.recipes.tune_regions import region_settings
 from matinee.report.numbers import money
 from matinee.tune.budget import Budget
+from matinee.tune.events import NAME
 from matinee.tune.prices import PRICES
 from matinee.tune.study import open_study
 from matinee.tune.trial import Trial
@@ -141,13 +142,15 @@ def fit_within(  # noqa: PLR0913 (what is fitted, where, how, within what, and w
     )
     plan = plan_study(log, within.study, search)
     say(quote_words(plan))
+    # A study that goes on was paid for before this command began.
+    began = within.began - _searched_s(within.study)
     found = run_study(plan, watch)
-    rest_s = _all_s(_less(within.budget, time.perf_counter() - within.began))
+    rest_s = _all_s(_less(within.budget, time.perf_counter() - began))
     best = _affordable(within.study, rest_s, len(log) / max(1, len(plan.split.train)))
     settings = {**options.settings, **(best.settings if best else plan.first or {})}
     last = replace(options, recommender=plan.recommender, settings=settings)
     fitted = fit_bundle(log, output, last, progress, say)
-    spent_s = time.perf_counter() - within.began
+    spent_s = time.perf_counter() - began
     facts = {
         "study": str(within.study),
         "study_spent_dollars": found["spent_dollars"],
@@ -160,6 +163,11 @@ def fit_within(  # noqa: PLR0913 (what is fitted, where, how, within what, and w
         "quote": plan.quoted["here"]["fit"],
     }
     return replace(fitted, facts={**fitted.facts, **facts})
+
+
+def _searched_s(study: Path) -> float:
+    """Wall seconds that earlier sessions of a study took."""
+    return open_study(study).clock if (study / NAME).is_file() else 0.0
 
 
 def _affordable(study: Path, rest_s: float, larger: float) -> Trial | None:

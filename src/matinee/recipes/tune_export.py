@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from matinee.core.errors import MatineeError
+from matinee.core.errors import InputError, MatineeError
 from matinee.core.space import Choice, Space, Span
 from matinee.recipes.tune import Watch
 from matinee.recipes.tune_folder import read_about
@@ -96,7 +96,13 @@ def command_again(words: Sequence[str]) -> list[str]:
 
 
 def space_of_study(study: Study) -> Space:
-    """What a study searched, as its first event says it."""
+    """What a study searched, as its first event says it.
+
+    Raises:
+        InputError: a crash left nothing in its log.
+    """
+    if not study.about:
+        raise InputError("The study never began: begin it (matinee tune --resume).")
     return {name: _values(dict(facts)) for name, facts in study.about["space"].items()}
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from matinee.core.errors import InputError
 from matinee.core.version import version
 from matinee.recipes.spent import read_facts, write_facts
+from matinee.tune.events import NAME as LOG
+from matinee.tune.events import is_active
 
 ABOUT, REGIONS = "about.json", "regions"
 
@@ -20,14 +22,16 @@ def check_study(folder: Path, *, resume: bool) -> None:
     """Refuse, before any work, a folder where no study can be kept.
 
     Raises:
-        InputError: something else is there, a study that is not to be gone on with, or no room to write; or
-            what is written there is not what comes back.
+        InputError: something else is there, a study that is not to be gone on with, one that is going on, or
+            no room to write; or what is written there is not what comes back.
     """
     there = (folder / ABOUT).is_file()
     if not there and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is in the way: a study is kept there; name another folder.")
     if there and not resume:
         raise InputError(f"{folder} holds a study already: go on with it (--resume), or name another folder.")
+    if any(is_active(log.parent) for log in (folder / LOG, *folder.glob(f"{REGIONS}/*/{LOG}"))):
+        raise InputError(f"{folder}: another coordinator is at work on this study; wait for it or stop it.")
     above = folder if there else next(one for one in folder.absolute().parents if one.exists())
     try:
         with tempfile.TemporaryFile(dir=above) as file:

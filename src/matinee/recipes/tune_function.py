@@ -34,6 +34,8 @@ def budget_words(budget: Budget) -> str:
     """A budget as this machine's time and money, in a line: nobody knows yet what a trial takes."""
     price = electricity_dollars(1.0)
     words = []
+    if not price:
+        return "This machine's electricity costs nothing, as it is set."
     if budget.dollars is not None:
         words.append(
             f"{money(budget.dollars)} is {duration(budget.dollars / price)} of this machine's electricity"

@@ -111,9 +111,14 @@ class Log:
 
     def add(self, event: Event) -> None:
         """Write an event; those that money or a result depends on are on the disk when this returns."""
-        line = memoryview(encode(self._number, event))
-        while line:
-            line = line[os.write(self._file, line) :]
+        line, before = memoryview(encode(self._number, event)), os.fstat(self._file).st_size
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+        except OSError:
+            # Half a line, with others after it once there is room again, would be a damaged log.
+            os.ftruncate(self._file, before)
+            raise
         self._number += 1
         if event.kind in DURABLE:
             os.fdatasync(self._file)

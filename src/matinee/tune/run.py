@@ -114,7 +114,7 @@ def tune(  # noqa: PLR0913 (a public door: each is a choice of its own)
         Stopped: it was stopped by Ctrl-C, SIGTERM or `should_stop`; the message says how to go on.
     """
     allowed = read_budget(budget)
-    _check(space, workers)
+    _check(space, workers, steps)
     with _kept(folder) as place, _metered(workers, price_per_hour) as meter, stop_on_signals() as asked:
         recorder = open_recorder(place, resume=resume)
         try:
@@ -211,12 +211,14 @@ def _metered(workers: int, price_per_hour: float | None) -> Iterator[Meter]:
         meter.close()
 
 
-def _check(space: Space, workers: int) -> None:
+def _check(space: Space, workers: int, steps: float | None) -> None:
     """Refuse what cannot be searched.
 
     Raises:
-        SettingsError: there are no settings or no workers, or a value is no plain one.
+        SettingsError: there are no settings, workers or steps, or a value is no plain one.
     """
+    if steps is not None and not 0 < steps < float("inf"):
+        raise SettingsError(f"Expected more than 0 steps, and a finite number of them; found {steps}.")
     if workers < 1:
         raise SettingsError(f"Expected 1 worker or more, found {workers}.")
     if not space:

@@ -256,12 +256,15 @@ def _alarm(ends_at: float) -> None:
 
 
 def read_result(folder: Path, attempt: int) -> Mapping[str, Any] | None:
-    """What an attempt came to that was finished before anybody could take note; None: it was not finished."""
+    """What an attempt came to that was finished before anybody could take note; None: it was not finished.
+
+    A file that the machine's end left empty or torn says nothing.
+    """
     try:
         found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return {**found, "value": finite(found["value"], RESULT)} if found["attempt"] == attempt else None
+    except (OSError, ValueError, KeyError, TypeError, Diverged):
         return None
-    return found if found["attempt"] == attempt else None
 
 
 def _write_result(folder: Path, result: dict[str, Any]) -> None:
