@@ -360,3 +360,12 @@ def test_whoever_only_looks_finds_the_study_as_it_is_said_and_the_search_is_the_
     assert shown == json.loads(json.dumps(found.to_json()))
     assert set(seen) == {"running"}
     assert {trial.why for trial in found.trials} >= {"start", "model"}
+
+
+def test_a_study_goes_on_where_nobody_can_be_shown_it(tmp_path):
+    (tmp_path / "s" / "status.json" / "in the way").mkdir(parents=True)
+    found = tune(
+        parabola, SPACE, budget="9000usd", folder=tmp_path / "s", search=Few({"x": 0.5}), price_per_hour=PRICE
+    )
+    assert found.best is not None
+    assert (tmp_path / "s" / "status.json").is_dir()

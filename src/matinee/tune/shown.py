@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from matinee.tune.study import Study, study_facts
@@ -36,7 +37,7 @@ class Shown:
             self.write(study, active=True)
 
     def write(self, study: Study, *, active: bool) -> None:
-        """Write it down, whole.
+        """Write it down, whole, or not at all where that fails: a study goes on without a page.
 
         Args:
             study: the study.
@@ -44,7 +45,8 @@ class Shown:
         """
         began = time.monotonic()
         draft = self._folder / f".{NAME}.draft"
-        draft.write_text(json.dumps(study_facts(study, name=str(self._folder), active=active)))
-        draft.replace(self._folder / NAME)
+        with suppress(OSError):
+            draft.write_text(json.dumps(study_facts(study, name=str(self._folder), active=active)))
+            draft.replace(self._folder / NAME)
         now = time.monotonic()
         self._next_s = now + (now - began) / _SHARE
