@@ -204,3 +204,21 @@ def test_a_narrow_terminal_takes_the_ends_of_settings_and_nothing_else():
     assert "165 s" in row
     assert row.rstrip().endswith("…")
     assert list(summary(facts))[1] == "No trial has been finished yet."
+
+
+def test_what_was_quoted_stands_beside_the_trials_of_all_regions():
+    from matinee.cli.study_words import summary
+
+    done = {"state": "done"}
+    facts = {"trials": [done, done], "best": None, "spent_dollars": 0.1, "budget_dollars": 0.2}
+    region = facts | {"region": "north", "study": "north", "trials": [done]}
+    trials = {"likely": 4, "low": 2, "high": 8}
+    facts |= {
+        "budget_s": None,
+        "reason": "",
+        "regions": [region],
+        "quote": {"here": {"study": {"trials": trials}}},
+    }
+    lines = list(summary(facts))
+    assert lines[0].startswith("Everybody's study: 2 trials, 2 done")
+    assert lines[-1] == "Quoted about 4 trials (2 to 8), finished 3."

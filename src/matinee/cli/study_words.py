@@ -153,7 +153,8 @@ def summary(facts: Mapping[str, Any]) -> Iterator[str]:
     """
     from matinee.recipes.quote import duration
 
-    yield f"{spent_words(facts)}. {facts['reason'] or ''}".rstrip()
+    whose = "Everybody's study: " if facts.get("regions") else ""
+    yield f"{whose}{spent_words(facts)}. {facts['reason'] or ''}".rstrip()
     best = facts["best"]
     if best is None and facts.get("state") == "running":
         yield "No trial has been finished yet."
@@ -176,10 +177,16 @@ def summary(facts: Mapping[str, Any]) -> Iterator[str]:
         left.append(duration(max(0.0, facts["left_s"])))
     if left:
         yield f"Left unspent: {' and '.join(left)}."
+    yield from _quoted(facts)
+
+
+def _quoted(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What was quoted beside what it took, all regions together."""
     told = facts.get("quote")
     if told:
         trials = told["here"]["study"]["trials"]
-        done = sum(one["state"] == "done" for one in facts["trials"])
+        every = [one for study in (facts, *facts.get("regions", ())) for one in study["trials"]]
+        done = sum(one["state"] == "done" for one in every)
         yield (
             f"Quoted about {trials['likely']:,.0f} trials ({trials['low']:,.0f} to {trials['high']:,.0f}), "
             f"finished {done}."
