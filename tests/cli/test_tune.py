@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 from pathlib import Path
@@ -185,3 +186,39 @@ def test_a_study_of_something_else_is_refused_by_a_fit(folder: Path, study: Path
     status = typed("status", "made", cwd=folder)
     assert status.returncode == 2
     assert "holds no study" in status.stderr
+
+
+def test_a_narrow_terminal_takes_the_ends_of_settings_and_nothing_else():
+    from rich.console import Console
+
+    from matinee.cli.study_words import study_table, summary
+
+    trial = {"id": 1, "state": "running", "steps": 43.0, "value": None, "curve": [[43.0, 0.11041]]}
+    trial |= {"dollars": 0.0014, "seconds": 165.0, "settings": {f"setting_{i}": i for i in range(30)}}
+    facts = {"trials": [trial], "best": None, "spent_dollars": 0.0014, "budget_dollars": None}
+    facts |= {"budget_s": 180.0, "spent_s": 170.0, "state": "running", "reason": ""}
+    console = Console(width=80, record=True, quiet=False, file=io.StringIO())
+    console.print(study_table(facts))
+    (row,) = [line for line in console.export_text().splitlines() if "running" in line]
+    assert row.split()[:5] == ["1", "running,", "step", "43", "(0.11041)"]
+    assert "165 s" in row
+    assert row.rstrip().endswith("…")
+    assert list(summary(facts))[1] == "No trial has been finished yet."
+
+
+def test_what_was_quoted_stands_beside_the_trials_of_all_regions():
+    from matinee.cli.study_words import summary
+
+    done = {"state": "done"}
+    facts = {"trials": [done, done], "best": None, "spent_dollars": 0.1, "budget_dollars": 0.2}
+    region = facts | {"region": "north", "study": "north", "trials": [done]}
+    trials = {"likely": 4, "low": 2, "high": 8}
+    facts |= {
+        "budget_s": None,
+        "reason": "",
+        "regions": [region],
+        "quote": {"here": {"study": {"trials": trials}}},
+    }
+    lines = list(summary(facts))
+    assert lines[0].startswith("Everybody's study: 2 trials, 2 done")
+    assert lines[-1] == "Quoted about 4 trials (2 to 8), finished 3."

@@ -21,7 +21,7 @@ FACTS = Repeat(
     space=SPACE,
     trials=TRIALS,
     command=(sys.executable, "-c", PROGRAM, "space.toml", "a word, with 'quotes'"),
-    versions={"numpy": "2.4.6", "matinee": "0.1.0"},
+    versions={"numpy": "2.4.6", "matinee": "0.1.0", "torch": "2.13.0+cpu"},
     seed=7,
     log_sha256="ab12",
     best=1,
@@ -40,12 +40,13 @@ def test_the_command_of_the_page_runs_in_the_folder(tmp_path):
     assert "5 trials of 4 settings for 0.035 dollars. The best is trial 1, with a value of 0.5." in page
     assert "SHA-256 is ab12" in page
     assert "The seed is 7" in page
+    assert "put yours" in page
 
 
 def test_all_that_was_known_is_in_the_files(tmp_path):
     write_repeat(tmp_path, FACTS)
     assert read_space(tmp_path / "space.toml") == SPACE
-    assert (tmp_path / "versions.txt").read_text() == "matinee==0.1.0\nnumpy==2.4.6\n"
+    assert (tmp_path / "versions.txt").read_text() == "matinee==0.1.0\nnumpy==2.4.6\ntorch==2.13.0\n"
     told = json.loads((tmp_path / "study.json").read_text())
     assert told["best"] == {"number": 1, "value": 0.5, "settings": {**TRIALS[0].settings, "decays": [0.9]}}
     assert (told["seed"], told["log_sha256"], told["command"][-2]) == (7, "ab12", "space.toml")

@@ -67,11 +67,13 @@ def study_table(facts: Mapping[str, Any]) -> Table:
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=spent_words(facts), title_justify="left")
     for name in ("trial", "state", "value", "cost", "time", "settings"):
         right = name in ("trial", "value", "cost", "time")
-        table.add_column(name, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+        # Where the terminal is narrow, only the settings lose their ends.
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "settings")
     best = (facts["best"] or {}).get("id")
     shown = [one for one in facts["trials"] if one["id"] == best]
     shown += [one for one in facts["trials"] if one["id"] != best][-_SHOWN:]
@@ -82,7 +84,7 @@ def study_table(facts: Mapping[str, Any]) -> Table:
             _value(one),
             money(one["dollars"]),
             f"{one['seconds']:.0f} s",
-            settings_line(one["settings"]),
+            Text(settings_line(one["settings"]), no_wrap=True, overflow="ellipsis"),
         )
     return table
 
@@ -151,12 +153,16 @@ def summary(facts: Mapping[str, Any]) -> Iterator[str]:
     """
     from matinee.recipes.quote import duration
 
-    yield f"{spent_words(facts)}. {facts['reason']}"
+    whose = "Everybody's study: " if facts.get("regions") else ""
+    yield f"{whose}{spent_words(facts)}. {facts['reason'] or ''}".rstrip()
     best = facts["best"]
-    if best is None:
+    if best is None and facts.get("state") == "running":
+        yield "No trial has been finished yet."
+    elif best is None:
         failed = [one["reason"] for one in facts["trials"] if one["state"] == "failed" and one["reason"]]
-        why = f" The last that failed: {failed[-1]}" if failed else " A larger budget lets one be finished."
-        yield f"No trial was finished, so there is no best.{why}"
+        more = "The same command with --resume and a larger --budget goes on."
+        why = f"The last that failed: {failed[-1]}" if failed else more
+        yield f"No trial was finished, so there is no best. {why}"
     else:
         yield f"Best: {settings_line(best['settings'])}."
         against = facts.get("default_value")
@@ -171,10 +177,16 @@ def summary(facts: Mapping[str, Any]) -> Iterator[str]:
         left.append(duration(max(0.0, facts["left_s"])))
     if left:
         yield f"Left unspent: {' and '.join(left)}."
+    yield from _quoted(facts)
+
+
+def _quoted(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What was quoted beside what it took, all regions together."""
     told = facts.get("quote")
     if told:
         trials = told["here"]["study"]["trials"]
-        done = sum(one["state"] == "done" for one in facts["trials"])
+        every = [one for study in (facts, *facts.get("regions", ())) for one in study["trials"]]
+        done = sum(one["state"] == "done" for one in every)
         yield (
             f"Quoted about {trials['likely']:,.0f} trials ({trials['low']:,.0f} to {trials['high']:,.0f}), "
             f"finished {done}."

@@ -60,7 +60,10 @@ def write_repeat(folder: Path, facts: Repeat) -> None:
     files = {
         "README.md": _readme(facts),
         "space.toml": space_text(facts.space),
-        "versions.txt": "".join(f"{name}=={facts.versions[name]}\n" for name in sorted(facts.versions)),
+        # No package index has builds such as 2.13.0+cpu; 2.13.0 is met by any of them.
+        "versions.txt": "".join(
+            f"{name}=={facts.versions[name].partition('+')[0]}\n" for name in sorted(facts.versions)
+        ),
         "trials.csv": _table(facts),
         "study.json": json.dumps(_told(facts), indent=2) + "\n",
     }
@@ -92,6 +95,7 @@ def _readme(facts: Repeat) -> str:
         "$ pip install -r versions.txt\n"
         f"$ {shlex.join(facts.command)}\n"
         "```\n\n"
+        "Type them in this folder; paths and modules are those of the first time, so put yours.\n\n"
         f"{data}"
         f"The seed is {facts.seed}. `space.toml` is what was searched, `trials.csv` what was tried and how "
         "it ended, `study.json` the best settings. The search minds what trials cost, and no machine takes "
