@@ -8,6 +8,7 @@ import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
@@ -71,7 +72,14 @@ class Slot:
         ours, theirs = context.Pipe()
         self.pipe, self.ready = ours, False
         self.process = context.Process(target=work, args=(theirs, os.getpid(), objective, threads))
-        self.process.start()
+        # Ctrl-C is the coordinator's affair, also while a worker is on its way and cannot ignore it yet.
+        # Python's own helper process lets the signal through again when it starts: it starts before.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
     def send(self, words: object) -> None:

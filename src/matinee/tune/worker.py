@@ -217,6 +217,8 @@ def _settle(coordinator: int, threads: int, ear: Ear) -> None:
         os.setpgid(0, 0)
     end_with(coordinator)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # It was born with that one held back; what a trial starts is not.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, ear.asked_to_end)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     for name in _THREADS:
