@@ -33,7 +33,7 @@ def watching(quiet: bool) -> Iterator[Callable[[Study], None]]:
 
     with Live(console=Console(stderr=True), transient=True, auto_refresh=False) as live:
         yield lambda study: live.update(
-            study_table(study_facts(study, name=study.name, active=True)), refresh=True
+            study_table(study_facts(study, name=study.name, active=True), titled=True), refresh=True
         )
 
 
@@ -59,17 +59,19 @@ def _lines() -> Callable[[Study], None]:
     return tell
 
 
-def study_table(facts: Mapping[str, Any]) -> Table:
-    """The latest trials of a study and its best, with what is spent in the title.
+def study_table(facts: Mapping[str, Any], *, titled: bool = False) -> Table:
+    """The latest trials of a study and its best.
 
     Args:
         facts: the JSON of `status`.
+        titled: whether what is spent stands above.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=spent_words(facts), title_justify="left")
+    title = spent_words(facts) if titled else None
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for name in ("trial", "state", "value", "cost", "time", "settings"):
         right = name in ("trial", "value", "cost", "time")
         # Where the terminal is narrow, only the settings lose their ends.

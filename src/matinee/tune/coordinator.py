@@ -328,7 +328,7 @@ class Coordinator:
 
     def _why_done(self) -> str:
         if not self._time_left():
-            return "The time is up."
+            return "The time is up, but for what a trial may take to end."
         return (
             "Nothing left is worth its price."
             if self._worthless
