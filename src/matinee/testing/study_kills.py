@@ -126,7 +126,8 @@ def kill_study(folder: Path, *, kills: int, trials: int, seed: int = 0) -> Kills
         while process.poll() is None:
             time.sleep(rng.uniform(0.2, 2.0))
             if len(killed) < kills and is_active(study):
-                killed.append(_kill_one(process, rng))
+                # The first one is the coordinator: a quick study may not live to see many more.
+                killed.append(_kill_one(process, rng, others=bool(killed)))
                 if killed[-1] == "coordinator":
                     process = _start(study, trials)
     finally:
@@ -146,9 +147,9 @@ def _start(study: Path, trials: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code], stdin=quiet, stdout=quiet, stderr=quiet)
 
 
-def _kill_one(process: subprocess.Popen[bytes], rng: random.Random) -> str:
-    """Kill a worker or the coordinator; which it was."""
-    workers = _workers(process.pid)
+def _kill_one(process: subprocess.Popen[bytes], rng: random.Random, *, others: bool) -> str:
+    """Kill the coordinator, or where others may be a worker instead; which it was."""
+    workers = _workers(process.pid) if others else []
     if workers and rng.random() < 2 / 3:
         with suppress(ProcessLookupError):
             os.kill(rng.choice(workers), signal.SIGKILL)

@@ -65,6 +65,7 @@ class Terms:
         folder: the study's.
         limits: what a trial may take.
         start_s: how long a worker may take to start.
+        closing_s: what is kept back of a budget of time for choosing the best.
         seed: of the study's randomness.
         steps: how many steps a whole trial takes; None: nobody knows.
         region: whose study it is; None: there is one.
@@ -76,6 +77,7 @@ class Terms:
     folder: Path
     limits: Limits
     start_s: float = 5.0
+    closing_s: float = 0.0
     seed: int = 0
     steps: float | None = None
     region: str | None = None
@@ -324,7 +326,8 @@ class Coordinator:
         seconds, limits = self._terms.budget.seconds, self._terms.limits
         if seconds is None:
             return True
-        return seconds - self._recorder.active_s > 2 * (limits.grace_s + limits.reap_s)
+        ends_s = self._terms.closing_s + 2 * (limits.grace_s + limits.reap_s)
+        return seconds - self._recorder.active_s > ends_s
 
     def _why_done(self) -> str:
         if not self._time_left():

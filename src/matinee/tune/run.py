@@ -30,6 +30,8 @@ from matinee.tune.trial import Trial
 # Of a small budget, ends and starts may take no more than these shares.
 _GRACE, _REAP, _START = 0.05, 0.05, 0.1
 _START_S = 5.0
+# Choosing the best takes time too, once all trials have ended.
+_CLOSING, _CLOSING_S = 0.1, 2.0
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -125,6 +127,7 @@ def tune(  # noqa: PLR0913 (a public door: each is a choice of its own)
                 budget=allowed,
                 folder=place,
                 limits=_scaled(limits or Limits(), allowed, meter.most, workers),
+                closing_s=0.0 if allowed.seconds is None else min(_CLOSING_S, _CLOSING * allowed.seconds),
                 start_s=min(_START_S, _START * _all_seconds(allowed, meter.most, workers)),
                 seed=seed,
                 steps=steps,
@@ -151,7 +154,9 @@ class _Parts:
 def _run(terms: Terms, recorder: Recorder, parts: _Parts) -> None:
     """One session of a study."""
     seconds = terms.budget.seconds
-    ends_at = None if seconds is None else time.monotonic() + seconds - recorder.active_s
+    ends_at = None
+    if seconds is not None:
+        ends_at = time.monotonic() + seconds - terms.closing_s - recorder.active_s
     executor = LocalExecutor(parts.objective, parts.meter, parts.workers, terms.limits, ends_at)
     try:
         Coordinator(terms, recorder, executor, parts.search).run()
