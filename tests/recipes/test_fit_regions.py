@@ -66,6 +66,24 @@ def test_regions_that_go_their_own_way_get_a_model_of_their_own(log, model):
     assert model.name == "transitions"
 
 
+def test_a_region_is_chosen_by_everything_that_its_viewers_did_later(log, monkeypatch):
+    class Enough(Exception):
+        """What is asked for has been seen."""
+
+    def seen(_shared, split, *_others):
+        raise Enough(split.protocol, split.targets)
+
+    monkeypatch.setattr("matinee.recipes.fit.fit_regions", seen)
+    with pytest.raises(Enough) as found:
+        fit_model(log, OPTIONS)
+    assert found.value.args == ("time-split", "successive")
+    # Where there are no times, nobody is asked for more than one event.
+    timeless = replace(log, histories=replace(log.histories, times=None), order="order")
+    with pytest.raises(Enough) as found:
+        fit_model(timeless, OPTIONS)
+    assert found.value.args == ("leave-one-out", "next")
+
+
 def test_a_region_that_is_too_small_shares_and_says_so(model):
     small = rows_of(model)["small"]
     assert small["why"] == "12 viewers with events, a model of its own takes 40"

@@ -140,9 +140,8 @@ def test_a_network_reports_its_passes_and_goes_on_from_where_it_gave_way(study: 
     assert len(halted.steps) == 1
     again = Told(study / "2", number=2)
     assert objective({"rate": 0.01}, again) == pytest.approx(value)
-    # What is told again is what was told, whichever pass it was halted after; nothing is made again.
-    assert again.steps == whole.steps[-len(again.steps) :]
-    assert again.steps[-1][0] == STEPS
+    # The first pass is not made again: by the clock it is told once more, to the last bit, or is not.
+    assert again.steps in (whole.steps, whole.steps[1:])
 
 
 def test_first_tries_share_a_seed_and_runs_again_have_their_own(study: Path, split: Split):

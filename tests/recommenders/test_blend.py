@@ -1,4 +1,5 @@
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ from matinee.answers.scorers import make_scorer
 from matinee.core.errors import SettingsError, Stopped
 from matinee.core.run import Run
 from matinee.core.settings import config_values
+from matinee.core.types import Askers, Histories
 from matinee.recommenders import make_recommender
 from matinee.recommenders.blend import Blend, _some
-from matinee.recommenders.held_out import hold_out, without
+from matinee.recommenders.held_out import HeldOut, hold_out, without
 from matinee.recommenders.ials import Ials
 from matinee.recommenders.transitions import Transitions
 from matinee.testing.made_logs import log_of
@@ -285,3 +287,34 @@ def test_a_parts_settings_are_written_with_a_dot():
 def test_what_cannot_be_joined_is_refused(settings, words):
     with pytest.raises(SettingsError, match=words):
         Blend(**settings)
+
+
+def test_a_network_that_knows_nothing_counts_for_little_beside_a_partner_that_does():
+    random, n = np.random.default_rng(0), 60
+    targets = random.integers(0, n, 40).astype(np.int32)
+    histories = Histories(items=np.zeros(0, np.int32), offsets=np.zeros(41, np.int64))
+    held = HeldOut(
+        taught=np.zeros(0, bool),
+        askers=Askers(histories=histories, viewers=np.arange(40)),
+        targets=targets,
+        repeats=False,
+    )
+
+    class Says:
+        def __init__(self, scores):
+            self._scores = scores
+
+        def score(self, askers):
+            return self._scores[askers.viewers].astype(np.float32)
+
+    # The partner holds the target for a little likelier than the rest, the network anything for much more so.
+    chances = np.full((40, n), 0.01)
+    chances[np.arange(40), targets] = 0.012
+    noise = random.normal(size=(40, n))
+    taught = SimpleNamespace(n_items=n)
+    weak = Blend(partners=("transitions",))._best_weights(taught, held, [Says(noise), Says(chances)])
+    assert weak == [24.0]
+    none = Blend(partners=("transitions",))._best_weights(
+        taught, held, [Says(100 * chances), Says(np.exp(noise))]
+    )
+    assert none == [0.0]

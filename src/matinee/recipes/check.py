@@ -180,7 +180,7 @@ def check(log: InteractionLog, options: LogOptions | None = None, *, seed: int =
 def check_protocols(log: InteractionLog, default: str, *, seed: int = 0) -> tuple[ProtocolCheck, ...]:
     """Try every protocol on a log, the default first; a large log is tried on every n-th viewer."""
     step = -(-len(log) // _TRIED_EVENTS)
-    tried = log if step == 1 else _every_nth_viewer(log, step)
+    tried = log if step == 1 else every_nth_viewer(log, step)
     names = sorted(PROTOCOLS, key=lambda name: name != default)
     found = (_check_protocol(tried, name, seed, step) for name in names)
     return tuple(found) if step == 1 else tuple(_with_its_moment(one, log) for one in found)
@@ -249,7 +249,8 @@ def _with_its_moment(found: ProtocolCheck, log: InteractionLog) -> ProtocolCheck
         return ProtocolCheck(name=found.name, supported=False, words=str(error))
 
 
-def _every_nth_viewer(log: InteractionLog, step: int) -> InteractionLog:
+def every_nth_viewer(log: InteractionLog, step: int) -> InteractionLog:
+    """A log of every `step`-th viewer, with their events alone: what a fit's time is reckoned from."""
     viewers = np.arange(0, log.n_viewers, step)
     return replace(
         log,

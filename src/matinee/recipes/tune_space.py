@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
-
-import numpy as np
 
 from matinee.core.errors import SettingsError
 from matinee.core.settings import config_values
 from matinee.core.space import Choice, Space, Span, in_order
 from matinee.data.log import InteractionLog
-from matinee.data.vocabulary import Vocabulary
+from matinee.recipes.check import every_nth_viewer
 from matinee.recipes.rows import predicted, trains
 from matinee.recommenders import RECOMMENDERS, make_recommender
 from matinee.recommenders.network_settings import SequentialConfig, resolved
@@ -129,13 +126,4 @@ def _part_of(log: InteractionLog) -> InteractionLog:
     step = max(1, len(log) // _SAMPLED_EVENTS)
     if step == 1:
         return log
-    viewers = np.arange(0, log.n_viewers, step)
-    return replace(
-        log,
-        viewers=Vocabulary(log.viewers.ids(viewers)),
-        histories=log.histories.take(viewers),
-        negatives=None,
-        negative_times=None,
-        friends=None,
-        viewer_table=None,
-    )
+    return every_nth_viewer(log, step)
